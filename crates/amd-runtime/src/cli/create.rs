@@ -1,0 +1,84 @@
+//! `create`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use amd_runtime::{ContainerId, CreateOptions};
+use anyhow::{Context as _, Result};
+
+use super::{Context, keyring};
+
+/// Create a container; its program starts with `start`
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub build: BuildArgs,
+    /// Name for the container, unique below --root
+    pub id: ContainerId,
+}
+
+/// Options that `create` and `run` have in common.
+#[derive(Debug, clap::Args)]
+pub struct BuildArgs {
+    /// Directory of the bundle [default: the current directory]
+    #[arg(
+        short,
+        long,
+        value_name = "DIR",
+        default_value = ".",
+        hide_default_value = true
+    )]
+    pub bundle: PathBuf,
+    /// Unix socket that receives the terminal's descriptor
+    #[arg(long, value_name = "SOCKET")]
+    pub console_socket: Option<PathBuf>,
+    /// File to write the pid of the container's init to
+    #[arg(long, value_name = "FILE")]
+    pub pid_file: Option<PathBuf>,
+    /// Do not use pivot_root, for a root filesystem on a ramdisk
+    #[arg(long)]
+    pub no_pivot: bool,
+    /// Leave the container in the caller's session keyring
+    #[arg(long)]
+    pub no_new_keyring: bool,
+    /// Number of descriptors from 3 on that the container inherits
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub preserve_fds: u16,
+}
+
+impl BuildArgs {
+    /// The options of the library, with paths that hold wherever libcontainer goes.
+    pub fn options(&self) -> Result<CreateOptions> {
+        let absolute = |path: &Option<PathBuf>| {
+            path.as_deref()
+                .map(std::path::absolute)
+                .transpose()
+                .context("invalid path")
+        };
+        Ok(CreateOptions {
+            pid_file: absolute(&self.pid_file)?,
+            console_socket: absolute(&self.console_socket)?,
+            no_pivot: self.no_pivot,
+            preserve_fds: i32::from(self.preserve_fds),
+        })
+    }
+
+    /// Gives this process, and so the container, a session keyring of its own.
+    pub fn join_keyring(&self, id: &ContainerId) -> Result<()> {
+        if !self.no_new_keyring {
+            keyring::join_session(id)?;
+        }
+        Ok(())
+    }
+}
+
+impl Args {
+    pub fn run(self, context: &Context) -> Result<ExitCode> {
+        let options = self.build.options()?;
+        self.build.join_keyring(&self.id)?;
+        context
+            .runtime
+            .create(&self.id, &self.build.bundle, &options)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

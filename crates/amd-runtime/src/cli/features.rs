@@ -1,0 +1,69 @@
+//! `features`
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::out;
+
+/// Print what this runtime supports, as JSON (OCI runtime spec, features.md)
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+impl Args {
+    pub fn run(self) -> Result<ExitCode> {
+        out(&serde_json::to_string_pretty(&features())?)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn features() -> serde_json::Value {
+    json!({
+        "ociVersionMin": "1.0.0",
+        "ociVersionMax": "1.2.0",
+        "hooks": [
+            "prestart", "createRuntime", "createContainer", "startContainer", "poststart",
+            "poststop",
+        ],
+        // What libcontainer's mount option parser takes.
+        "mountOptions": [
+            "async", "atime", "bind", "defaults", "dev", "diratime", "dirsync", "exec",
+            "iversion", "lazytime", "loud", "mand", "noatime", "nodev", "nodiratime", "noexec",
+            "noiversion", "nolazytime", "nomand", "norelatime", "nostrictatime", "nosuid",
+            "nosymfollow", "private", "rbind", "relatime", "remount", "ro", "rprivate", "rro",
+            "rshared", "rslave", "runbindable", "rw", "shared", "silent", "slave",
+            "strictatime", "suid", "sync", "unbindable",
+        ],
+        "linux": {
+            "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
+            "cgroup": {
+                "v1": true, "v2": true, "systemd": true, "systemdUser": false, "rdma": false,
+            },
+            "seccomp": {
+                "enabled": true,
+                "actions": [
+                    "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL",
+                    "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG",
+                    "SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP",
+                ],
+                "operators": [
+                    "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT",
+                    "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE",
+                ],
+            },
+            "apparmor": {"enabled": true},
+            "selinux": {"enabled": false},
+            "intelRdt": {"enabled": true},
+            "mountExtensions": {"idmap": {"enabled": false}},
+        },
+        "annotations": {
+            "amd.com/gpu": "AMD_VISIBLE_DEVICES",
+            "io.github.seccomp.libseccomp.version": libseccomp_version(),
+        },
+    })
+}
+
+fn libseccomp_version() -> String {
+    libseccomp::ScmpVersion::current().map_or_else(|_| "unknown".into(), |v| v.to_string())
+}

@@ -1,0 +1,64 @@
+//! `run`
+
+use std::process::ExitCode;
+
+use amd_runtime::spec::Bundle;
+use amd_runtime::{ContainerId, CreateOptions};
+use anyhow::Result;
+
+use super::create::BuildArgs;
+use super::{Context, foreground};
+
+/// Create a container, start it, and delete it when its program has exited
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    build: BuildArgs,
+    /// Do not wait for the program
+    #[arg(short, long)]
+    detach: bool,
+    /// Do not delete the container after its program has exited
+    #[arg(long)]
+    keep: bool,
+    /// Do not reap processes whose parents have exited
+    #[arg(long)]
+    no_subreaper: bool,
+    /// Name for the container, unique below --root
+    id: ContainerId,
+}
+
+impl Args {
+    pub fn run(self, context: &Context) -> Result<ExitCode> {
+        let runtime = &context.runtime;
+        let bundle = Bundle::load(&self.build.bundle)?;
+        let terminal = bundle.terminal();
+        let options = self.build.options()?;
+        foreground::check_console(terminal, self.detach, options.console_socket.is_some())?;
+        self.build.join_keyring(&self.id)?;
+
+        let create = |console_socket| {
+            let options = CreateOptions {
+                console_socket,
+                ..options.clone()
+            };
+            Ok(runtime.create_from_bundle(&self.id, bundle, &options)?)
+        };
+        let start = || {
+            runtime.start(&self.id).inspect_err(|_| {
+                // What cannot be started is not left behind; the first error counts.
+                let _ = runtime.delete(&self.id, true);
+            })?;
+            Ok(())
+        };
+        if self.detach {
+            create(options.console_socket.clone())?;
+            start()?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let code = foreground::attach(terminal, !self.no_subreaper, create, start)?;
+        if !self.keep {
+            runtime.delete(&self.id, true)?;
+        }
+        Ok(code)
+    }
+}

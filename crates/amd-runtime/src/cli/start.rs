@@ -1,0 +1,22 @@
+//! `start`
+
+use std::process::ExitCode;
+
+use amd_runtime::ContainerId;
+use anyhow::Result;
+
+use super::Context;
+
+/// Start the program of a created container
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The container
+    id: ContainerId,
+}
+
+impl Args {
+    pub fn run(self, context: &Context) -> Result<ExitCode> {
+        context.runtime.start(&self.id)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,233 @@
+//! The device rules of a container, enforced and checked.
+//!
+//! A container may use the devices that its spec lists (`linux.resources.devices`) and the
+//! [default ones](rule::default_rules), and no other. [`enforce`] sees to that once libcontainer has
+//! built the container and before its program runs; [`verify`] checks it later.
+//!
+//! - v1: libcontainer writes the rules to the devices controller. [`enforce`] compares the result
+//!   with the rules and writes them itself where the two differ.
+//! - v2: nobody but us loads a program: libcgroups has that only with libbpf and under the fs
+//!   driver, and loses the rules with every update. [`enforce`] compiles the rules and attaches
+//!   the program to the cgroup that the process is in, whoever made it.
+//!
+//! Both go through one [`DeviceTable`], so that a container sees the same devices on either. Every
+//! failure is an error: a container whose rules are not in force must not start.
+
+pub mod access;
+mod bpf;
+mod error;
+pub mod hierarchy;
+pub mod program;
+pub mod rule;
+pub mod table;
+pub mod v1;
+pub mod v2;
+
+#[cfg(test)]
+mod kernel_tests;
+#[cfg(test)]
+mod random_rules;
+
+use std::fs::{self, File};
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, fstatfs};
+use serde::{Deserialize, Serialize};
+
+pub use self::access::Access;
+pub use self::error::DeviceCgroupError;
+pub use self::rule::{DeviceKind, DeviceRule, RuleError, default_rules, rules_from_spec};
+pub use self::table::{DeviceTable, TableError};
+pub use self::v2::ProgramRef;
+
+use self::hierarchy::{DevicesCgroup, Hierarchy};
+use self::v1::DeviceList;
+
+/// Where and how the rules of a container are in force: the record that [`verify`] needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Enforcement {
+    /// The directory of the cgroup that has the rules.
+    pub cgroup: PathBuf,
+    /// What holds them.
+    pub by: EnforcedBy,
+}
+
+/// What holds the rules of a cgroup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EnforcedBy {
+    /// The v1 devices controller.
+    V1,
+    /// A device program of ours.
+    V2(ProgramRef),
+}
+
+impl EnforcedBy {
+    fn hierarchy(&self) -> Hierarchy {
+        match self {
+            Self::V1 => Hierarchy::V1,
+            Self::V2(_) => Hierarchy::V2,
+        }
+    }
+}
+
+/// Puts the rules of a container in force for the cgroup of its process `pid` and checks the
+/// result. `rules` are those of the spec; the default ones are added.
+///
+/// To be called when the container is `created`: its cgroup is its own, and has no children.
+///
+/// # Errors
+/// The rules cannot be enforced, or the cgroup is the root or one that the caller is in itself. The
+/// container must not start then.
+pub fn enforce(pid: i32, rules: &[DeviceRule]) -> Result<Enforcement, DeviceCgroupError> {
+    let table = DeviceTable::of_container(rules)?;
+    let cgroup = OpenCgroup::of_container(pid)?;
+    let by = match cgroup.hierarchy {
+        Hierarchy::V1 => {
+            cgroup.write_v1(&table)?;
+            EnforcedBy::V1
+        }
+        Hierarchy::V2 => EnforcedBy::V2(
+            v2::attach(cgroup.file.as_fd(), &table)
+                .map_err(|source| cgroup.program_error(source))?,
+        ),
+    };
+    tracing::debug!(pid, cgroup = %cgroup.dir.display(), ?by, "device rules in force");
+    Ok(Enforcement {
+        cgroup: cgroup.dir,
+        by,
+    })
+}
+
+/// Checks that the rules that [`enforce`] put in force still are, for process `pid`. The process
+/// may have moved to a cgroup below the one with the rules.
+///
+/// On v1 the list of the controller is compared with `rules`; where these allow everything but some
+/// devices, the kernel does not show the exceptions and only the mode is compared. On v2 the program
+/// must be attached and in effect.
+///
+/// # Errors
+/// The rules are not in force, or it cannot be told.
+pub fn verify(
+    pid: i32,
+    rules: &[DeviceRule],
+    enforcement: &Enforcement,
+) -> Result<(), DeviceCgroupError> {
+    let cgroup = OpenCgroup::of_enforcement(pid, enforcement)?;
+    match &enforcement.by {
+        EnforcedBy::V1 => cgroup.compare_v1(&DeviceTable::of_container(rules)?),
+        EnforcedBy::V2(program) => {
+            v2::verify(cgroup.file.as_fd(), program).map_err(|source| cgroup.program_error(source))
+        }
+    }
+}
+
+/// The devices cgroup of a process, its directory open and known to be a cgroup.
+struct OpenCgroup {
+    hierarchy: Hierarchy,
+    dir: PathBuf,
+    file: File,
+}
+
+impl OpenCgroup {
+    /// The cgroup of a container's process. Refuses one that the caller is in as well.
+    fn of_container(pid: i32) -> Result<Self, DeviceCgroupError> {
+        let DevicesCgroup {
+            hierarchy,
+            path,
+            dir,
+        } = DevicesCgroup::of_process(pid)?;
+        if hierarchy::path_of_self(hierarchy)?.starts_with(&path) {
+            return Err(DeviceCgroupError::SharedCgroup { pid, path });
+        }
+        Self::open(hierarchy, dir)
+    }
+
+    /// The cgroup of an enforcement. Refuses it where the process has left it.
+    fn of_enforcement(pid: i32, enforcement: &Enforcement) -> Result<Self, DeviceCgroupError> {
+        let DevicesCgroup { hierarchy, dir, .. } = DevicesCgroup::of_process(pid)?;
+        if hierarchy != enforcement.by.hierarchy() {
+            return Err(DeviceCgroupError::OtherHierarchy { pid, hierarchy });
+        }
+        let recorded = enforcement.cgroup.clone();
+        if !dir.starts_with(&recorded) {
+            return Err(DeviceCgroupError::Moved {
+                pid,
+                path: dir,
+                recorded,
+            });
+        }
+        Self::open(hierarchy, recorded)
+    }
+
+    fn open(hierarchy: Hierarchy, dir: PathBuf) -> Result<Self, DeviceCgroupError> {
+        let read_error = |source| DeviceCgroupError::Read {
+            path: dir.clone(),
+            source,
+        };
+        let file = File::options()
+            .read(true)
+            .custom_flags(libc::O_DIRECTORY)
+            .open(&dir)
+            .map_err(read_error)?;
+        // mountinfo lists mounts that later ones hide, so the path may lead elsewhere.
+        let magic = match hierarchy {
+            Hierarchy::V1 => CGROUP_SUPER_MAGIC,
+            Hierarchy::V2 => CGROUP2_SUPER_MAGIC,
+        };
+        let found = fstatfs(&file).map_err(|errno| read_error(errno.into()))?;
+        if found.filesystem_type() != magic {
+            return Err(DeviceCgroupError::NotACgroup { path: dir });
+        }
+        Ok(Self {
+            hierarchy,
+            dir,
+            file,
+        })
+    }
+
+    /// Makes the v1 controller's list that of `table`, writing only what differs.
+    fn write_v1(&self, table: &DeviceTable) -> Result<(), DeviceCgroupError> {
+        let differences = DeviceList::of(table).differences(&self.list()?);
+        if !differences.is_empty() {
+            tracing::debug!(cgroup = %self.dir.display(), ?differences, "writing device rules");
+        }
+        v1::write(&self.dir, &v1::corrections(table, &differences))?;
+        self.compare_v1(table)
+    }
+
+    /// Compares the v1 controller's list with `table`.
+    fn compare_v1(&self, table: &DeviceTable) -> Result<(), DeviceCgroupError> {
+        let differences = DeviceList::of(table).differences(&self.list()?);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(DeviceCgroupError::Differs {
+            path: self.list_path(),
+            differences,
+        })
+    }
+
+    fn list(&self) -> Result<DeviceList, DeviceCgroupError> {
+        let path = self.list_path();
+        let text = fs::read_to_string(&path).map_err(|source| DeviceCgroupError::Read {
+            path: path.clone(),
+            source,
+        })?;
+        DeviceList::parse(&text).map_err(|source| DeviceCgroupError::List { path, source })
+    }
+
+    fn list_path(&self) -> PathBuf {
+        self.dir.join("devices.list")
+    }
+
+    fn program_error(&self, source: v2::V2Error) -> DeviceCgroupError {
+        DeviceCgroupError::Program {
+            dir: self.dir.clone(),
+            source,
+        }
+    }
+}

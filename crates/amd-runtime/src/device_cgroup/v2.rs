@@ -1,0 +1,187 @@
+//! The device program of a v2 cgroup: put in place and looked for.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use serde::{Deserialize, Serialize};
+
+use super::bpf::{self, Scope};
+use super::program::compile;
+use super::table::DeviceTable;
+
+/// A program that was attached, in a form that outlives the process that did it.
+///
+/// The kernel keeps an attached program until its cgroup is removed. It gives out ids in sequence,
+/// and the tag tells a program with other instructions under the same id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProgramRef {
+    /// The kernel's id of the program (`bpftool prog show id`).
+    pub program_id: u32,
+    /// The kernel's hash of its instructions, 16 hexadecimal digits.
+    pub tag: String,
+}
+
+/// A device program that could not be put in place or found.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum V2Error {
+    /// The kernel did not take the program.
+    #[error("cannot load the device program{}", verifier(log))]
+    Load {
+        /// The verifier's words; empty where it was not the verifier that refused.
+        log: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The program could not be attached to the cgroup.
+    #[error("cannot attach the device program")]
+    Attach(#[source] io::Error),
+    /// The program could not be taken from the cgroup.
+    #[error("cannot detach device program {program_id}")]
+    Detach {
+        /// The program.
+        program_id: u32,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The kernel would not say which programs there are.
+    #[error("cannot list the device programs")]
+    Query(#[source] io::Error),
+    /// The program is not attached to the cgroup.
+    #[error("device program {program_id} is not attached")]
+    NotAttached {
+        /// The program.
+        program_id: u32,
+    },
+    /// The program is attached, but does not run for the processes of the cgroup.
+    #[error("device program {program_id} is attached but not in effect")]
+    NotEffective {
+        /// The program.
+        program_id: u32,
+    },
+    /// Another program has the id that was recorded.
+    #[error("device program {program_id} has the tag {actual}, not {expected}")]
+    OtherProgram {
+        /// The id.
+        program_id: u32,
+        /// The tag recorded.
+        expected: String,
+        /// The tag found.
+        actual: String,
+    },
+}
+
+fn verifier(log: &str) -> String {
+    if log.is_empty() {
+        String::new()
+    } else {
+        format!(" (verifier: {log})")
+    }
+}
+
+impl V2Error {
+    /// The way out, where there is one.
+    pub fn hint(&self) -> Option<String> {
+        let errno = |source: &io::Error| source.raw_os_error();
+        match self {
+            Self::Load { source, .. } => match errno(source) {
+                Some(libc::EPERM) => Some(
+                    "loading device programs needs CAP_BPF or CAP_SYS_ADMIN in the initial user \
+                     namespace and, before Linux 5.11, room in RLIMIT_MEMLOCK (`ulimit -l`)"
+                        .to_string(),
+                ),
+                Some(libc::EINVAL | libc::ENOSYS) => {
+                    Some("the kernel needs CONFIG_BPF_SYSCALL and CONFIG_CGROUP_BPF".to_string())
+                }
+                _ => None,
+            },
+            Self::Attach(source) => match errno(source) {
+                Some(libc::EPERM) => Some(
+                    "attaching needs CAP_NET_ADMIN or CAP_SYS_ADMIN, and no cgroup above may hold \
+                     a device program that was attached for itself alone (`bpftool cgroup tree`)"
+                        .to_string(),
+                ),
+                Some(libc::E2BIG) => {
+                    Some("the cgroup holds 64 device programs: remove it".to_string())
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// Attaches the program of `table` to the cgroup directory `cgroup` and checks that it is in
+/// effect. Programs that are attached already stay: each can only take access away.
+///
+/// # Errors
+/// At any step. Nothing of ours is attached then.
+pub fn attach(cgroup: BorrowedFd<'_>, table: &DeviceTable) -> Result<ProgramRef, V2Error> {
+    let program = bpf::load(&compile(table)).map_err(|failure| V2Error::Load {
+        log: failure.log,
+        source: failure.source,
+    })?;
+    let (program_id, tag) = bpf::id_and_tag(program.as_fd()).map_err(V2Error::Query)?;
+    let reference = ProgramRef {
+        program_id,
+        tag: hex(tag),
+    };
+    bpf::attach(cgroup, program.as_fd()).map_err(V2Error::Attach)?;
+    if let Err(error) = find(cgroup, &reference) {
+        // The first error is the one to report.
+        let _ = bpf::detach(cgroup, program.as_fd());
+        return Err(error);
+    }
+    Ok(reference)
+}
+
+/// Detaches a program from the cgroup directory `cgroup`.
+///
+/// # Errors
+/// Where it is not attached there, or the kernel refuses.
+pub fn detach(cgroup: BorrowedFd<'_>, program: &ProgramRef) -> Result<(), V2Error> {
+    let fd = find(cgroup, program)?;
+    bpf::detach(cgroup, fd.as_fd()).map_err(|source| V2Error::Detach {
+        program_id: program.program_id,
+        source,
+    })
+}
+
+/// Checks that the program is attached to the cgroup directory `cgroup` and in effect.
+///
+/// # Errors
+/// Where it is not, or the kernel does not say.
+pub fn verify(cgroup: BorrowedFd<'_>, program: &ProgramRef) -> Result<(), V2Error> {
+    find(cgroup, program).map(drop)
+}
+
+fn find(cgroup: BorrowedFd<'_>, program: &ProgramRef) -> Result<OwnedFd, V2Error> {
+    let program_id = program.program_id;
+    let holds = |scope| match bpf::query(cgroup, scope) {
+        Ok(ids) => Ok(ids.contains(&program_id)),
+        Err(error) => Err(V2Error::Query(error)),
+    };
+    if !holds(Scope::Attached)? {
+        return Err(V2Error::NotAttached { program_id });
+    }
+    if !holds(Scope::Effective)? {
+        return Err(V2Error::NotEffective { program_id });
+    }
+    let fd = bpf::open_by_id(program_id).map_err(V2Error::Query)?;
+    let (_, tag) = bpf::id_and_tag(fd.as_fd()).map_err(V2Error::Query)?;
+    let actual = hex(tag);
+    if actual != program.tag {
+        let expected = program.tag.clone();
+        return Err(V2Error::OtherProgram {
+            program_id,
+            expected,
+            actual,
+        });
+    }
+    Ok(fd)
+}
+
+fn hex(tag: [u8; 8]) -> String {
+    format!("{:016x}", u64::from_be_bytes(tag))
+}

@@ -1,0 +1,44 @@
+//! An OCI runtime that gives a container the AMD GPUs it asked for, and no others.
+//!
+//! The library behind the binary `amd-container-runtime`; other programs can create
+//! GPU containers with it:
+//!
+//! ```no_run
+//! use amd_runtime::{ContainerId, CreateOptions, Runtime};
+//!
+//! # fn main() -> Result<(), amd_runtime::Error> {
+//! let runtime = Runtime::new("/run/my-program");
+//! let id = ContainerId::new("training-1")?;
+//! runtime.create(&id, "/bundles/training".as_ref(), &CreateOptions::default())?;
+//! runtime.start(&id)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Data flows one way, through these modules:
+//! [`request`] (does the spec ask for GPUs?), the `discovery` crate (which GPUs are
+//! there, which are meant), [`inject`] (their nodes, rules and groups in the spec),
+//! [`spec::effective`] (the form that libcontainer builds right), [`lifecycle`] (build,
+//! enforce, run), [`device_cgroup`] (the device rules, in force and checked).
+
+#![cfg_attr(test, allow(missing_docs))]
+
+pub mod cgroup;
+pub mod console;
+pub mod device_cgroup;
+pub mod error;
+pub mod id;
+pub mod inject;
+pub mod lifecycle;
+pub mod request;
+pub mod seal;
+pub mod settings;
+pub mod spec;
+pub mod state;
+
+pub use error::{Error, Result, chain};
+pub use id::ContainerId;
+pub use lifecycle::{
+    ContainerState, CreateOptions, ExecOptions, Limits, Runtime, Stats, Status, parse_signal,
+};
+pub use settings::Settings;

@@ -1,0 +1,220 @@
+//! `create`: from a bundle to a container whose program waits for `start`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use chrono::Utc;
+use libcgroups::common::{CgroupSetup, get_cgroup_setup};
+use serde_json::Value;
+
+use super::build::{BuildOptions, build};
+use super::grant::Grant;
+use super::undo::{Undo, recover};
+use super::{ContainerId, Runtime};
+use crate::cgroup::{Cgroup, fs_driver_dirs, unified_dir_of};
+use crate::device_cgroup::{enforce, rules_from_spec};
+use crate::error::{Error, Result};
+use crate::inject::inject;
+use crate::request;
+use crate::spec::Bundle;
+use crate::spec::effective::{cgroups_path, effective};
+use crate::state::{ContainerDir, Phase, ProcessRef, Record, write_atomically, write_pid_file};
+
+/// How a container is created.
+#[derive(Clone, Debug, Default)]
+pub struct CreateOptions {
+    /// File that gets the pid of the container's init.
+    pub pid_file: Option<PathBuf>,
+    /// Socket to which the terminal is sent; for a spec with `terminal` only.
+    pub console_socket: Option<PathBuf>,
+    /// Whether to chroot where pivot_root(2) is not possible.
+    pub no_pivot: bool,
+    /// How many descriptors from 3 on the program inherits.
+    pub preserve_fds: i32,
+}
+
+impl Runtime {
+    /// Creates the container `id` from the bundle at `bundle`, with the GPUs that its
+    /// spec asks for. Returns its init.
+    ///
+    /// The container starts with exactly what it asked for, its device rules in force
+    /// and checked, or not at all: every failure undoes what was done before it.
+    ///
+    /// # Errors
+    /// Where the spec is refused, the id is in use, a GPU is not there, or any step of
+    /// the way fails.
+    pub fn create(
+        &self,
+        id: &ContainerId,
+        bundle: &Path,
+        options: &CreateOptions,
+    ) -> Result<ProcessRef> {
+        let bundle = Bundle::load(bundle)?;
+        self.create_from_bundle(id, bundle, options)
+    }
+
+    /// As [`Runtime::create`], from a bundle that is loaded already.
+    ///
+    /// # Errors
+    /// As [`Runtime::create`].
+    pub fn create_from_bundle(
+        &self,
+        id: &ContainerId,
+        bundle: Bundle,
+        options: &CreateOptions,
+    ) -> Result<ProcessRef> {
+        check_terminal(bundle.terminal(), options.console_socket.is_some())?;
+        let (dir, lock) = self.root.claim(id)?;
+        if let Some(leftover) = dir.leftover() {
+            tracing::info!(%id, "cleaning up after a create that did not finish");
+            recover(&leftover)?;
+        }
+        dir.clear()?;
+        let mut undo = Undo::new(dir.clone(), lock);
+
+        let grant = match request::of_spec(&bundle.spec, &self.settings.gpus) {
+            Some(request) => Grant::for_request(&request, &self.host, &self.settings.gpus)?,
+            None => None,
+        };
+        let mut spec = effective(bundle.spec, id, &bundle.rootfs)?;
+        if let Some(grant) = &grant {
+            spec = inject(spec, &grant.edits, &grant.gids)?;
+        }
+        let rules = rules_from_spec(&spec["linux"]["resources"]["devices"])?;
+
+        let cgroup = self.cgroup_of(Path::new(cgroups_path(&spec)))?;
+        cgroup.must_be_empty()?;
+        let present = cgroup.existing();
+        let made = cgroup
+            .dirs()
+            .iter()
+            .filter(|dir| !present.contains(dir))
+            .cloned();
+        let mut record = new_record(id, &bundle.dir, &bundle.rootfs, &spec, made.collect())?;
+        record.systemd_cgroup = self.systemd_cgroup;
+        if let Some(grant) = grant {
+            record.gpus = grant.gpus;
+            record.gpu_gids = grant.gids;
+        }
+        dir.save(&record)?;
+        undo.watch(record.clone());
+        write_config(&dir, &spec)?;
+
+        let pid = build(
+            &dir,
+            &BuildOptions {
+                systemd_cgroup: self.systemd_cgroup,
+                no_pivot: options.no_pivot,
+                preserve_fds: options.preserve_fds,
+                console_socket: options.console_socket.as_deref(),
+            },
+        )?;
+        let init = ProcessRef::of(pid)
+            .ok_or_else(|| Error::Status(format!("container {id}: its init is gone")))?;
+        record.init = Some(init);
+        // Empty before, the container's from here on, whoever made the directories.
+        record.cgroup_dirs = if self.systemd_cgroup {
+            vec![unified_dir_of(pid)?]
+        } else {
+            cgroup.dirs().to_vec()
+        };
+        undo.watch(record.clone());
+
+        record.enforcement = Some(enforce(pid, &rules)?);
+        record.phase = Phase::Created;
+        if let Some(path) = &options.pid_file {
+            write_pid_file(path, pid).map_err(|source| Error::Io {
+                what: "cannot write the pid file",
+                path: path.clone(),
+                source,
+            })?;
+        }
+        dir.save(&record)?;
+        undo.commit();
+        Ok(init)
+    }
+
+    /// The cgroup that libcontainer will make for a `linux.cgroupsPath`; empty under
+    /// systemd, which makes and names it itself.
+    fn cgroup_of(&self, path: &Path) -> Result<Cgroup> {
+        if !self.systemd_cgroup {
+            return Ok(Cgroup::new(fs_driver_dirs(path)?));
+        }
+        if path.to_string_lossy().split(':').count() != 3 {
+            return Err(Error::Usage(format!(
+                "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, \
+                 got {path:?} instead"
+            )));
+        }
+        let unified = matches!(get_cgroup_setup(), Ok(CgroupSetup::Unified));
+        if !unified || !Path::new("/run/systemd/system").is_dir() {
+            return Err(Error::Usage(
+                "systemd cgroup flag passed, but systemd support for managing cgroups is not \
+                 available: it needs a host booted with systemd and cgroup v2"
+                    .into(),
+            ));
+        }
+        Ok(Cgroup::default())
+    }
+}
+
+fn check_terminal(terminal: bool, console_socket: bool) -> Result<()> {
+    // runc's checkTerminal, word for word but for the name.
+    match (terminal, console_socket) {
+        (true, false) => Err(Error::Usage(
+            "cannot allocate tty if the container will be detached without setting console socket"
+                .into(),
+        )),
+        (false, true) => Err(Error::Usage(
+            "cannot use console socket if the container will not detach or allocate tty".into(),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn new_record(
+    id: &ContainerId,
+    bundle: &Path,
+    rootfs: &Path,
+    spec: &Value,
+    made: Vec<PathBuf>,
+) -> Result<Record> {
+    let annotations = spec.get("annotations").and_then(Value::as_object);
+    let annotations: BTreeMap<String, String> = annotations
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect();
+    let creator = ProcessRef::own()
+        .ok_or_else(|| Error::Usage("/proc is not mounted: a container cannot be made".into()))?;
+    Ok(Record {
+        id: id.to_string(),
+        phase: Phase::Creating,
+        creator,
+        init: None,
+        bundle: bundle.to_owned(),
+        rootfs: rootfs.to_owned(),
+        oci_version: spec["ociVersion"].as_str().unwrap_or_default().to_owned(),
+        annotations,
+        created: Utc::now(),
+        cgroups_path: cgroups_path(spec).into(),
+        systemd_cgroup: false,
+        cgroup_dirs: made,
+        gpus: Vec::new(),
+        gpu_gids: Vec::new(),
+        enforcement: None,
+    })
+}
+
+/// Writes the effective bundle: libcontainer reads its spec from a file only
+/// (youki#2786), and the caller's is not ours to change.
+fn write_config(dir: &ContainerDir, spec: &Value) -> Result<()> {
+    let path = dir.config_path();
+    let io = |source| Error::Io {
+        what: "cannot write",
+        path: path.clone(),
+        source,
+    };
+    let json = serde_json::to_vec(spec).map_err(|err| io(err.into()))?;
+    write_atomically(&path, &json).map_err(io)
+}

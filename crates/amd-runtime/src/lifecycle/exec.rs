@@ -1,0 +1,212 @@
+//! `exec`: one more process in a running container.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use libcontainer::oci_spec::runtime::{LinuxCapabilities, LinuxSeccomp};
+use serde_json::{Value, json};
+
+use super::build::{BuildOptions, base, with_causes};
+use super::executor::{Program, Restrictions};
+use super::status::Status;
+use super::{ContainerId, Runtime};
+use crate::error::{Error, Result};
+use crate::inject::add_gids;
+use crate::spec::check::check_process;
+use crate::spec::{SpecError, effective};
+use crate::state::{ContainerDir, ProcessRef, Record, write_atomically, write_pid_file};
+
+/// How a process is executed in a container.
+#[derive(Clone, Debug, Default)]
+pub struct ExecOptions {
+    /// File that gets the pid of the process.
+    pub pid_file: Option<PathBuf>,
+    /// Socket to which the terminal is sent; for a process with `terminal` only.
+    pub console_socket: Option<PathBuf>,
+    /// How many descriptors from 3 on the process inherits.
+    pub preserve_fds: i32,
+    /// Whether a paused container will do.
+    pub ignore_paused: bool,
+    /// A cgroup below the container's in which the process starts.
+    pub sub_cgroup: Option<String>,
+}
+
+impl Runtime {
+    /// The process object of a container's spec: what `exec` changes and then runs.
+    ///
+    /// # Errors
+    /// Where there is no such container.
+    pub fn process_of(&self, id: &ContainerId) -> Result<Value> {
+        let (dir, _) = self.load(id)?;
+        let mut spec = read_config(&dir)?;
+        Ok(spec.get_mut("process").map(Value::take).unwrap_or_default())
+    }
+
+    /// Starts `process` (OCI runtime spec, config.md, "Process") in a running container.
+    /// It is in the container's namespaces and cgroup, under its seccomp filter, and
+    /// has the groups of its GPUs.
+    ///
+    /// # Errors
+    /// Where the container does not run, the process is refused, or cannot be started.
+    pub fn exec(
+        &self,
+        id: &ContainerId,
+        mut process: Value,
+        options: &ExecOptions,
+    ) -> Result<ProcessRef> {
+        let (dir, record) = self.load(id)?;
+        match Status::of(&record) {
+            Status::Running => {}
+            Status::Paused if options.ignore_paused => {}
+            Status::Paused => {
+                return Err(Error::Status("cannot exec in a paused container".into()));
+            }
+            _ => return Err(Error::Status("cannot exec in a stopped container".into())),
+        }
+        check_process(&process)?;
+        add_gids(&mut process, &record.gpu_gids)?;
+        effective::normalize_process(&mut process);
+        let program = restricted_program(&dir, &mut process)?;
+        let workspace = Workspace::new(&dir, &process)?;
+        let pid = start_process(&dir, &record, &workspace, program, options)?;
+        let process = ProcessRef::of(pid)
+            .ok_or_else(|| Error::Status(format!("the process in container {id} is gone")))?;
+        if let Some(path) = &options.pid_file {
+            write_pid_file(path, pid).map_err(|source| Error::Io {
+                what: "cannot write the pid file",
+                path: path.clone(),
+                source,
+            })?;
+        }
+        Ok(process)
+    }
+}
+
+fn start_process(
+    dir: &ContainerDir,
+    record: &Record,
+    workspace: &Workspace,
+    program: Program,
+    options: &ExecOptions,
+) -> Result<i32> {
+    let build = BuildOptions {
+        systemd_cgroup: record.systemd_cgroup,
+        no_pivot: false,
+        preserve_fds: options.preserve_fds,
+        console_socket: options.console_socket.as_deref(),
+    };
+    let pid = with_causes(|| {
+        base(dir, &build)?
+            .with_root_path(&workspace.path)?
+            .with_executor(program)
+            .as_tenant()
+            .with_detach(true)
+            .with_process(Some(workspace.process_path()))
+            .with_ignore_paused(true)
+            .with_sub_cgroup(options.sub_cgroup.clone())
+            .build()
+    })?;
+    Ok(pid.as_raw())
+}
+
+/// libcontainer drops the container's seccomp section when it makes the spec of an
+/// exec'd process (`adapt_spec_for_tenant` builds `linux` anew), so that the process
+/// runs without a filter. The program loads it itself, as the last thing.
+///
+/// Without `noNewPrivileges` loading a filter needs `CAP_SYS_ADMIN`, and dropping
+/// bounding capabilities `CAP_SETPCAP`: libcontainer is asked to leave these two, and
+/// the program drops them after the filter is in place, as runc does.
+fn restricted_program(dir: &ContainerDir, process: &mut Value) -> Result<Program> {
+    let spec = read_config(dir)?;
+    let parse = |what: &str, err: serde_json::Error| SpecError::Field(format!("{what}: {err}"));
+    let seccomp: Option<LinuxSeccomp> = match spec
+        .pointer("/linux/seccomp")
+        .filter(|value| !value.is_null())
+    {
+        Some(section) => {
+            Some(serde_json::from_value(section.clone()).map_err(|e| parse("linux.seccomp", e))?)
+        }
+        None => None,
+    };
+    let Some(seccomp) = seccomp else {
+        return Ok(Program::default());
+    };
+
+    let mut capabilities = None;
+    let privileges_may_grow = process.get("noNewPrivileges") != Some(&Value::Bool(true));
+    if privileges_may_grow
+        && let Some(sets) = process.get_mut("capabilities")
+        && !sets.is_null()
+    {
+        let wanted: LinuxCapabilities = serde_json::from_value(sets.clone())
+            .map_err(|err| parse("process.capabilities", err))?;
+        capabilities = Some(wanted);
+        for set in ["bounding", "effective", "permitted"] {
+            let names = crate::spec::array(sets, set)?;
+            for name in ["CAP_SYS_ADMIN", "CAP_SETPCAP"] {
+                if !names.iter().any(|n| n == name) {
+                    names.push(json!(name));
+                }
+            }
+        }
+    }
+    Ok(Program::restricted(Restrictions {
+        seccomp,
+        capabilities,
+    }))
+}
+
+fn read_config(dir: &ContainerDir) -> Result<Value> {
+    let path = dir.config_path();
+    let io = |source| Error::Io {
+        what: "cannot read",
+        path: path.clone(),
+        source,
+    };
+    let bytes = fs::read(&path).map_err(io)?;
+    serde_json::from_slice(&bytes).map_err(|err| io(err.into()))
+}
+
+/// A libcontainer root of this exec alone, with a copy of the container's state.
+///
+/// libcontainer leaves a socket behind in the state directory with every exec; a
+/// health check every few seconds would fill the tmpfs. Here it goes with the
+/// workspace.
+struct Workspace {
+    path: PathBuf,
+}
+
+impl Workspace {
+    fn new(dir: &ContainerDir, process: &Value) -> Result<Self> {
+        let workspace = Self {
+            path: dir.path().join(format!("exec.{}", std::process::id())),
+        };
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::Io {
+                what: "cannot write",
+                path,
+                source,
+            }
+        };
+        let state = workspace.path.join(dir.id().as_str());
+        fs::create_dir_all(&state).map_err(io(&state))?;
+        let copy = state.join("state.json");
+        fs::copy(dir.libcontainer_dir().join("state.json"), &copy).map_err(io(&copy))?;
+        let json = workspace.process_path();
+        write_atomically(&json, process.to_string().as_bytes()).map_err(io(&json))?;
+        Ok(workspace)
+    }
+
+    fn process_path(&self) -> PathBuf {
+        self.path.join("process.json")
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        if let Err(err) = fs::remove_dir_all(&self.path) {
+            tracing::warn!("cannot remove {:?}: {err}", self.path);
+        }
+    }
+}

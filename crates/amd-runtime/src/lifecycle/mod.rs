@@ -1,0 +1,105 @@
+//! The commands on containers, built on libcontainer with this crate's own locks,
+//! state, status and signals. A file a command.
+
+mod build;
+mod causes;
+mod create;
+mod delete;
+mod events;
+mod exec;
+mod executor;
+mod freeze;
+mod grant;
+mod reap;
+mod signal;
+mod start;
+mod status;
+mod undo;
+mod update;
+
+use std::path::Path;
+
+use discovery::HostRoot;
+
+pub use build::BuildError;
+pub use create::CreateOptions;
+pub use events::Stats;
+pub use exec::ExecOptions;
+pub use grant::Grant;
+pub use signal::{UnknownSignal, parse_signal};
+pub use status::{ContainerState, Status};
+pub use update::Limits;
+
+use crate::error::Result;
+use crate::id::ContainerId;
+use crate::settings::Settings;
+use crate::state::{ContainerDir, LOCK_PATIENCE, Lock, Record, StateRoot};
+
+/// Where state is kept unless told otherwise: a tmpfs.
+pub const DEFAULT_ROOT: &str = "/run/amd-container-runtime";
+
+/// The container runtime: all commands on the containers below one state root.
+///
+/// The calling process must be single-threaded when it creates a container or executes
+/// a process in one: libcontainer forks without exec.
+#[derive(Clone, Debug)]
+pub struct Runtime {
+    root: StateRoot,
+    host: HostRoot,
+    settings: Settings,
+    systemd_cgroup: bool,
+}
+
+impl Runtime {
+    /// A runtime that keeps its state below `root`, with default settings, on the fs
+    /// cgroup driver.
+    pub fn new(root: impl AsRef<Path>) -> Self {
+        Self {
+            root: StateRoot::new(root.as_ref()),
+            host: HostRoot::system(),
+            settings: Settings::default(),
+            systemd_cgroup: false,
+        }
+    }
+
+    /// Uses these settings.
+    #[must_use]
+    pub fn with_settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Lets systemd make the cgroups of new containers, as engines ask for with
+    /// `--systemd-cgroup`.
+    #[must_use]
+    pub fn with_systemd_cgroup(mut self, systemd: bool) -> Self {
+        self.systemd_cgroup = systemd;
+        self
+    }
+
+    /// Ids of all containers, sorted; none where the state root does not exist.
+    ///
+    /// # Errors
+    /// Where the state root cannot be read.
+    pub fn ids(&self) -> Result<Vec<ContainerId>> {
+        Ok(self.root.ids()?)
+    }
+
+    /// Whether the state root is there.
+    pub fn root_exists(&self) -> bool {
+        self.root.path().is_dir()
+    }
+
+    fn load(&self, id: &ContainerId) -> Result<(ContainerDir, Record)> {
+        let dir = self.root.container(id);
+        let record = dir.record()?;
+        Ok((dir, record))
+    }
+
+    fn load_locked(&self, id: &ContainerId) -> Result<(ContainerDir, Record, Lock)> {
+        let dir = self.root.container(id);
+        let lock = dir.lock(LOCK_PATIENCE)?;
+        let record = dir.record()?;
+        Ok((dir, record, lock))
+    }
+}

@@ -1,0 +1,53 @@
+//! `start`: lets the program of a created container go.
+
+use libcontainer::container::Container;
+
+use super::status::Status;
+use super::{ContainerId, Runtime};
+use crate::error::{Error, Result};
+use crate::state::Phase;
+
+impl Runtime {
+    /// Starts the program of a created container and runs its poststart hooks.
+    ///
+    /// # Errors
+    /// Where the container is not `created`, or its device rules are not on record as
+    /// enforced.
+    pub fn start(&self, id: &ContainerId) -> Result<()> {
+        let (dir, mut record, _lock) = self.load_locked(id)?;
+        match Status::of(&record) {
+            Status::Created => {}
+            // runc's words.
+            Status::Stopped => {
+                return Err(Error::Status(
+                    "cannot start a container that has stopped".into(),
+                ));
+            }
+            Status::Running => {
+                return Err(Error::Status(
+                    "cannot start an already running container".into(),
+                ));
+            }
+            other => {
+                return Err(Error::Status(format!(
+                    "cannot start a container in the {other} state"
+                )));
+            }
+        }
+        if record.enforcement.is_none() {
+            return Err(Error::Status(format!(
+                "container {id:?}: its device rules were never enforced, and so it does not start",
+                id = id.as_str()
+            )));
+        }
+        let failed = |err: libcontainer::error::LibcontainerError| Error::Libcontainer {
+            what: "cannot start the container",
+            source: Box::new(err),
+        };
+        Container::load(dir.libcontainer_dir())
+            .and_then(|mut c| c.start())
+            .map_err(failed)?;
+        record.phase = Phase::Started;
+        Ok(dir.save(&record)?)
+    }
+}

@@ -1,0 +1,73 @@
+//! Taking back a container that was not finished.
+
+use super::status::Status;
+use crate::cgroup::Cgroup;
+use crate::error::Result;
+use crate::state::{ContainerDir, Lock, Record};
+
+/// Removes a container that is being created when it is dropped before
+/// [`Undo::commit`]: its processes, its cgroup, its state, in this order.
+#[derive(Debug)]
+pub struct Undo {
+    dir: ContainerDir,
+    record: Option<Record>,
+    // Held to the end: nobody sees the container half removed.
+    _lock: Lock,
+    committed: bool,
+}
+
+impl Undo {
+    /// Will remove the state directory.
+    pub fn new(dir: ContainerDir, lock: Lock) -> Self {
+        Self {
+            dir,
+            record: None,
+            _lock: lock,
+            committed: false,
+        }
+    }
+
+    /// Will kill and remove what is on record, too.
+    pub fn watch(&mut self, record: Record) {
+        self.record = Some(record);
+    }
+
+    /// The container stays.
+    pub fn commit(mut self) {
+        self.committed = true;
+    }
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        if self.committed {
+            return;
+        }
+        // The first failure is already on its way to the user; these go to the log.
+        if let Some(record) = &self.record
+            && let Err(err) = recover(record)
+        {
+            tracing::warn!("undoing the create of {}: {err}", record.id);
+        }
+        if let Err(err) = self.dir.remove() {
+            tracing::warn!("undoing the create of {}: {err}", self.dir.id());
+        }
+    }
+}
+
+/// Kills the processes of a container and removes its cgroup.
+///
+/// # Errors
+/// Where a process survives or a directory stays.
+pub fn recover(record: &Record) -> Result<()> {
+    let cgroup = Cgroup::new(record.cgroup_dirs.clone());
+    if let Some(init) = record.init
+        && Status::of(record) != Status::Stopped
+    {
+        // Gone since is what we want.
+        let _ = init.signal(libc::SIGKILL);
+    }
+    cgroup.kill()?;
+    cgroup.remove()?;
+    Ok(())
+}

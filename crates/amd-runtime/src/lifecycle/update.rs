@@ -1,0 +1,134 @@
+//! `update`: new limits for a running container.
+//!
+//! The device rules are not among them: libcgroups would put the rules of the update
+//! in place of the container's, and the container would lose its GPUs. Here they are
+//! left out, and stay what `create` enforced.
+
+use libcgroups::common::{CgroupConfig, CgroupManager, ControllerOpt, create_cgroup_manager};
+use libcontainer::oci_spec::runtime::LinuxResources;
+use serde_json::{Map, Value};
+
+use super::status::Status;
+use super::{ContainerId, Runtime};
+use crate::error::{Error, Result};
+use crate::spec::SpecError;
+
+/// Limits in the form of `linux.resources` (OCI runtime spec, config-linux.md); what
+/// is not named stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Limits(Map<String, Value>);
+
+/// Sections of `linux.resources` that libcgroups applies.
+const APPLIED: [&str; 6] = [
+    "memory",
+    "cpu",
+    "pids",
+    "blockIO",
+    "hugepageLimits",
+    "unified",
+];
+/// Sections that an update may carry and that change nothing on purpose.
+const LEFT_ALONE: [&str; 1] = ["devices"];
+
+impl Limits {
+    /// The limits of a JSON text, as `update --resources` reads it.
+    ///
+    /// # Errors
+    /// Where it is no JSON object, or has a section that this runtime cannot apply.
+    pub fn from_json(text: &[u8]) -> Result<Self> {
+        let field = |message: String| Error::from(SpecError::Field(message));
+        let value: Value = serde_json::from_slice(text)
+            .map_err(|err| field(format!("resources are not valid JSON: {err}")))?;
+        let Value::Object(mut sections) = value else {
+            return Err(field("resources must be a JSON object".into()));
+        };
+        sections.retain(|key, value| !value.is_null() && !LEFT_ALONE.contains(&key.as_str()));
+        if let Some(key) = sections.keys().find(|key| !APPLIED.contains(&key.as_str())) {
+            return Err(field(format!(
+                "cannot update {key}: this runtime cannot apply it"
+            )));
+        }
+        Ok(Self(sections))
+    }
+
+    /// Sets one limit, as in `set("memory", "limit", 1 << 30)`.
+    pub fn set(&mut self, section: &str, key: &str, value: impl Into<Value>) {
+        let entry = self
+            .0
+            .entry(section)
+            .or_insert_with(|| Value::Object(Map::new()));
+        entry[key] = value.into();
+    }
+
+    /// Whether nothing is to be changed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn into_resources(self) -> Result<LinuxResources> {
+        serde_json::from_value(Value::Object(self.0))
+            .map_err(|err| SpecError::Field(format!("resources: {err}")).into())
+    }
+}
+
+impl Runtime {
+    /// Applies new limits to a container that has not stopped. Its GPUs stay.
+    ///
+    /// # Errors
+    /// Where the container has stopped or a limit cannot be applied; limits before that
+    /// one are then applied already, as the kernel has no transaction for them.
+    pub fn update(&self, id: &ContainerId, limits: Limits) -> Result<()> {
+        let (_dir, record, _lock) = self.load_locked(id)?;
+        if Status::of(&record) == Status::Stopped {
+            return Err(Error::not_running(id));
+        }
+        let resources = limits.into_resources()?;
+        let manager = create_cgroup_manager(CgroupConfig {
+            cgroup_path: record.cgroups_path,
+            systemd_cgroup: record.systemd_cgroup,
+            container_name: id.to_string(),
+        })
+        .map_err(|err| Error::Update(Box::new(err)))?;
+        manager
+            .apply(&ControllerOpt {
+                resources: &resources,
+                disable_oom_killer: false,
+                oom_score_adj: None,
+                freezer_state: None,
+            })
+            .map_err(|err| Error::Update(Box::new(err)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn device_rules_of_an_update_are_left_out() {
+        let limits = Limits::from_json(br#"{"devices": [{"allow": false}], "memory": null}"#);
+        assert!(limits.unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_limit_that_cannot_be_applied_is_an_error() {
+        for text in [
+            &br#"{"rdma": {}}"#[..],
+            b"[]",
+            b"{",
+            br#"{"network": {"classID": 1}}"#,
+        ] {
+            assert!(Limits::from_json(text).is_err());
+        }
+    }
+
+    #[test]
+    fn limits_of_the_command_line_become_resources() {
+        let mut limits = Limits::default();
+        limits.set("memory", "limit", 1 << 20);
+        limits.set("memory", "swap", -1);
+        let resources = limits.into_resources().unwrap();
+        let memory = resources.memory().as_ref().unwrap();
+        assert_eq!((memory.limit(), memory.swap()), (Some(1 << 20), Some(-1)));
+    }
+}

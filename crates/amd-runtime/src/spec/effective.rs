@@ -1,0 +1,223 @@
+//! The effective spec: the caller's, in the form that libcontainer 0.7.0 builds right.
+//!
+//! Each function closes one hole of libcontainer and says which; none changes what
+//! the spec means to runc.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use oci_spec::runtime::Capability;
+use serde_json::{Value, json};
+
+use super::{SpecError, array, object};
+use crate::id::ContainerId;
+
+/// The effective spec of container `id`, whose root filesystem is at `rootfs`.
+///
+/// # Errors
+/// Where a field that has to be changed is of the wrong type.
+pub fn effective(mut spec: Value, id: &ContainerId, rootfs: &Path) -> Result<Value, SpecError> {
+    // The effective bundle is another directory than the caller's.
+    object(&mut spec, "root")?["path"] = json!(rootfs);
+    if spec
+        .get("ociVersion")
+        .and_then(Value::as_str)
+        .is_none_or(str::is_empty)
+    {
+        spec["ociVersion"] = json!("1.0.0");
+    }
+    let linux = object(&mut spec, "linux")?;
+    name_cgroup(linux, id);
+    deny_devices_first(array(object(linux, "resources")?, "devices")?);
+    fold_duplicate_devices(array(linux, "devices")?);
+    normalize_process(object(&mut spec, "process")?);
+    Ok(spec)
+}
+
+/// A process object in the form that libcontainer runs right: that of a spec, or one
+/// of `exec`.
+pub fn normalize_process(process: &mut Value) {
+    drop_unset_no_new_privileges(process);
+    drop_unknown_capabilities(process);
+}
+
+/// `linux.cgroupsPath` of an effective spec.
+pub fn cgroups_path(spec: &Value) -> &str {
+    spec.pointer("/linux/cgroupsPath")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+/// libcontainer takes an empty path for the runtime's own cgroup, and `create` and
+/// `delete --force` then kill what is in it; a missing path becomes `:youki:<id>`.
+fn name_cgroup(linux: &mut Value, id: &ContainerId) {
+    if linux
+        .get("cgroupsPath")
+        .and_then(Value::as_str)
+        .is_none_or(str::is_empty)
+    {
+        linux["cgroupsPath"] = json!(format!("/{id}"));
+    }
+}
+
+/// A v1 device cgroup starts as open as its parent, and libcontainer writes only the
+/// rules of the spec: without a deny-all rule in front everything stays allowed. runc
+/// starts from deny-all whatever the spec says.
+///
+/// A wildcard may be written as -1, as docker's `--device-cgroup-rule` does; libcgroups
+/// then writes `-1` to the kernel, which refuses it (EINVAL).
+fn deny_devices_first(rules: &mut Vec<Value>) {
+    for rule in rules.iter_mut().filter_map(Value::as_object_mut) {
+        rule.retain(|key, value| {
+            !(matches!(key.as_str(), "major" | "minor") && value.as_i64() == Some(-1))
+        });
+    }
+    let denies_all = |rule: &Value| {
+        let all_numbers = rule.get("major").is_none() && rule.get("minor").is_none();
+        let all_access = rule
+            .get("access")
+            .and_then(Value::as_str)
+            .is_none_or(|a| a == "rwm");
+        let all_types = rule
+            .get("type")
+            .and_then(Value::as_str)
+            .is_none_or(|t| t == "a");
+        rule["allow"] == false && all_numbers && all_access && all_types
+    };
+    if !rules.first().is_some_and(denies_all) {
+        rules.insert(0, json!({"allow": false, "access": "rwm"}));
+    }
+}
+
+/// libcontainer fails at the second mknod of one path; runc keeps the first.
+fn fold_duplicate_devices(devices: &mut Vec<Value>) {
+    let mut seen = HashSet::new();
+    devices.retain(|device| match device.get("path").and_then(Value::as_str) {
+        Some(path) => seen.insert(path.to_owned()),
+        None => true,
+    });
+}
+
+/// libcontainer loads the seccomp filter after it dropped the capability to do so
+/// where `noNewPrivileges` is there, be it false.
+fn drop_unset_no_new_privileges(process: &mut Value) {
+    if process.get("noNewPrivileges") == Some(&Value::Bool(false))
+        && let Some(process) = process.as_object_mut()
+    {
+        process.remove("noNewPrivileges");
+    }
+}
+
+/// oci-spec refuses a capability that it does not know; runc warns and goes on, so
+/// that a spec made for a newer kernel works on an older one.
+fn drop_unknown_capabilities(process: &mut Value) {
+    let Some(sets) = process
+        .get_mut("capabilities")
+        .and_then(Value::as_object_mut)
+    else {
+        return;
+    };
+    for (set, names) in sets {
+        if let Some(names) = names.as_array_mut() {
+            names.retain(|name| {
+                let known = serde_json::from_value::<Capability>(name.clone()).is_ok();
+                if !known {
+                    tracing::warn!(%set, capability = %name, "ignoring unknown capability");
+                }
+                known
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(spec: Value) -> Value {
+        effective(
+            spec,
+            &ContainerId::new("c1").unwrap(),
+            Path::new("/b/rootfs"),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn the_root_is_absolute() {
+        assert_eq!(
+            of(json!({"root": {"path": "rootfs", "readonly": true}}))["root"],
+            json!({"path": "/b/rootfs", "readonly": true})
+        );
+    }
+
+    #[test]
+    fn a_cgroup_is_always_named() {
+        assert_eq!(cgroups_path(&of(json!({}))), "/c1");
+        assert_eq!(
+            cgroups_path(&of(json!({"linux": {"cgroupsPath": ""}}))),
+            "/c1"
+        );
+        assert_eq!(
+            cgroups_path(&of(json!({"linux": {"cgroupsPath": "/a/b"}}))),
+            "/a/b"
+        );
+    }
+
+    #[test]
+    fn device_rules_begin_by_denying_everything() {
+        let first = |rules: Value| {
+            let spec = of(json!({"linux": {"resources": {"devices": rules}}}));
+            let rules = spec["linux"]["resources"]["devices"]
+                .as_array()
+                .unwrap()
+                .clone();
+            (rules[0].clone(), rules.len())
+        };
+        let deny = json!({"allow": false, "access": "rwm"});
+        let typed = json!({"allow": false, "type": "a", "major": -1, "minor": -1, "access": "rwm"});
+        let allow = json!({"allow": true, "type": "c", "major": 1, "minor": 3, "access": "rw"});
+        assert_eq!(first(json!(null)), (deny.clone(), 1));
+        assert_eq!(first(json!([deny])), (deny.clone(), 1));
+        assert_eq!(first(json!([allow])), (deny.clone(), 2));
+        assert_eq!(first(json!([typed])).1, 1);
+        let partial = json!({"allow": false, "type": "c", "major": 1, "access": "rwm"});
+        assert_eq!(first(json!([partial])), (deny, 2));
+    }
+
+    #[test]
+    fn wildcards_written_as_minus_one_become_absent() {
+        let rule = json!({"allow": true, "type": "c", "major": 226, "minor": -1, "access": "rwm"});
+        let spec = of(json!({"linux": {"resources": {"devices": [rule]}}}));
+        assert_eq!(
+            spec["linux"]["resources"]["devices"][1],
+            json!({"allow": true, "type": "c", "major": 226, "access": "rwm"})
+        );
+    }
+
+    #[test]
+    fn of_two_devices_with_one_path_the_first_stays() {
+        let device =
+            |minor: u32| json!({"path": "/dev/x", "type": "c", "major": 1, "minor": minor});
+        let spec = of(json!({"linux": {"devices": [device(3), device(5)]}}));
+        assert_eq!(spec["linux"]["devices"], json!([device(3)]));
+    }
+
+    #[test]
+    fn only_a_set_no_new_privileges_stays() {
+        for (value, stays) in [(json!(false), false), (json!(true), true)] {
+            let spec = of(json!({"process": {"noNewPrivileges": value}}));
+            assert_eq!(spec["process"].get("noNewPrivileges").is_some(), stays);
+        }
+    }
+
+    #[test]
+    fn unknown_capabilities_are_left_out() {
+        let caps = json!({"bounding": ["CAP_KILL", "CAP_FROM_THE_FUTURE"]});
+        let spec = of(json!({"process": {"capabilities": caps}}));
+        assert_eq!(
+            spec["process"]["capabilities"]["bounding"],
+            json!(["CAP_KILL"])
+        );
+    }
+}

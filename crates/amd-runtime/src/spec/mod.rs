@@ -1,0 +1,166 @@
+//! The spec of a container: config.json of its bundle.
+//!
+//! It is kept as JSON, not as typed structs, so that a field that this runtime does
+//! not know reaches the effective spec as it was written.
+
+pub mod check;
+pub mod effective;
+pub mod example;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+/// Name of the spec in a bundle (OCI runtime spec, bundle.md).
+pub const CONFIG: &str = "config.json";
+
+/// Why a spec is refused. The words are runc's where clients match on them.
+#[derive(Debug, thiserror::Error)]
+pub enum SpecError {
+    /// There is no config.json where the bundle should be.
+    #[error("JSON specification file {path:?} not found")]
+    NotFound {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The file cannot be read.
+    #[error("cannot read {path:?}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file is not JSON.
+    #[error("{path:?} is not valid JSON")]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where and why, with line and column.
+        source: serde_json::Error,
+    },
+    /// The root filesystem is not a directory that can be used.
+    #[error("invalid rootfs {path:?}")]
+    Rootfs {
+        /// `root.path`, made absolute.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A field has a value that no container can be built from.
+    #[error("{0}")]
+    Field(String),
+}
+
+impl SpecError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotFound { .. } => Some(
+                "name the bundle's directory with --bundle, or make a config.json with \
+                 `amd-container-runtime spec`"
+                    .into(),
+            ),
+            Self::Rootfs { .. } => {
+                Some("root.path is taken relative to the bundle's directory".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A bundle as the caller gave it. Nothing in it is ever written to.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    /// Its directory, absolute, without symlinks.
+    pub dir: PathBuf,
+    /// Its root filesystem, absolute, without symlinks.
+    pub rootfs: PathBuf,
+    /// Its config.json.
+    pub spec: Value,
+}
+
+impl Bundle {
+    /// Loads the bundle at `dir` and checks its spec.
+    ///
+    /// # Errors
+    /// See [`SpecError`].
+    pub fn load(dir: &Path) -> Result<Self, SpecError> {
+        let path = dir.join(CONFIG);
+        let bytes = fs::read(&path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => SpecError::NotFound { path: path.clone() },
+            _ => SpecError::Read {
+                path: path.clone(),
+                source,
+            },
+        })?;
+        let spec: Value =
+            serde_json::from_slice(&bytes).map_err(|source| SpecError::Json { path, source })?;
+        check::check(&spec)?;
+
+        let dir = fs::canonicalize(dir).map_err(|source| SpecError::Read {
+            path: dir.to_owned(),
+            source,
+        })?;
+        let root = spec
+            .pointer("/root/path")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let rootfs = directory(&dir.join(root))?;
+        Ok(Self { dir, rootfs, spec })
+    }
+
+    /// Whether the process of the spec wants a terminal.
+    pub fn terminal(&self) -> bool {
+        self.spec
+            .pointer("/process/terminal")
+            .and_then(Value::as_bool)
+            .unwrap_or(false)
+    }
+}
+
+fn directory(path: &Path) -> Result<PathBuf, SpecError> {
+    let invalid = |source| SpecError::Rootfs {
+        path: path.to_owned(),
+        source,
+    };
+    let real = fs::canonicalize(path).map_err(invalid)?;
+    if !real.is_dir() {
+        return Err(invalid(io::Error::from(io::ErrorKind::NotADirectory)));
+    }
+    Ok(real)
+}
+
+/// The object at `key` of `parent`, made where it is missing or null.
+///
+/// # Errors
+/// Where something else than an object is there.
+pub(crate) fn object<'a>(parent: &'a mut Value, key: &str) -> Result<&'a mut Value, SpecError> {
+    let wrong = || SpecError::Field(format!("{key} must be an object"));
+    let map = parent.as_object_mut().ok_or_else(wrong)?;
+    let child = map.entry(key).or_insert(Value::Null);
+    if child.is_null() {
+        *child = Value::Object(serde_json::Map::new());
+    }
+    if child.is_object() {
+        Ok(child)
+    } else {
+        Err(wrong())
+    }
+}
+
+/// The array at `key` of `parent`, made where it is missing or null.
+///
+/// # Errors
+/// Where something else than an array is there.
+pub(crate) fn array<'a>(parent: &'a mut Value, key: &str) -> Result<&'a mut Vec<Value>, SpecError> {
+    let wrong = || SpecError::Field(format!("{key} must be an array"));
+    let map = parent.as_object_mut().ok_or_else(wrong)?;
+    let child = map.entry(key).or_insert(Value::Null);
+    if child.is_null() {
+        *child = Value::Array(Vec::new());
+    }
+    child.as_array_mut().ok_or_else(wrong)
+}

@@ -1,0 +1,186 @@
+//! The lock of a container.
+//!
+//! A POSIX record lock rather than flock(2): a container's init is cloned from the
+//! process that creates it, and an flock is inherited by every child that has the
+//! descriptor, so that an init left behind by a killed `create` would hold it. A
+//! record lock belongs to the process alone and goes with it.
+//!
+//! Record locks do not exclude threads of one process from each other, which an
+//! embedding program can have; [`IN_PROCESS`] does.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+
+static IN_PROCESS: LazyLock<Mutex<HashSet<PathBuf>>> = LazyLock::new(Mutex::default);
+
+/// First pause between two attempts; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// A held lock; dropping it lets go.
+#[derive(Debug)]
+pub struct Lock {
+    path: PathBuf,
+    // Closing the file releases the record lock.
+    _file: File,
+}
+
+/// Why a lock was not taken.
+#[derive(Debug)]
+pub enum LockError {
+    /// The lock file, or its directory, is gone: so is what it guarded.
+    Gone,
+    /// Somebody else holds it.
+    Held {
+        /// Pid of the holder.
+        holder: i32,
+    },
+    /// A system call failed.
+    Io(io::Error),
+}
+
+impl Lock {
+    /// Takes the lock at `path`, making the file where it is missing, and waits up to
+    /// `patience` for another holder to let go.
+    ///
+    /// # Errors
+    /// See [`LockError`].
+    pub fn take(path: &Path, patience: Duration) -> Result<Self, LockError> {
+        let deadline = Instant::now() + patience;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match Self::attempt(path) {
+                Err(LockError::Held { holder }) if Instant::now() < deadline => {
+                    tracing::debug!(?path, holder, "waiting for the lock");
+                    std::thread::sleep(pause);
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn attempt(path: &Path) -> Result<Self, LockError> {
+        let mut in_process = IN_PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
+        if in_process.contains(path) {
+            return Err(LockError::Held {
+                holder: std::process::id() as i32,
+            });
+        }
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(|err| match err.kind() {
+                ErrorKind::NotFound => LockError::Gone,
+                _ => LockError::Io(err),
+            })?;
+        lock_file(&file)?;
+        // The holder before us may have removed the container while we opened its lock.
+        if file.metadata().map_err(LockError::Io)?.nlink() == 0 {
+            return Err(LockError::Gone);
+        }
+        in_process.insert(path.to_owned());
+        Ok(Self {
+            path: path.to_owned(),
+            _file: file,
+        })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        IN_PROCESS
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.path);
+    }
+}
+
+fn lock_file(file: &File) -> Result<(), LockError> {
+    match fcntl(file, FcntlArg::F_SETLK(&whole_file())) {
+        Ok(_) => Ok(()),
+        Err(Errno::EAGAIN | Errno::EACCES) => {
+            let mut lock = whole_file();
+            fcntl(file, FcntlArg::F_GETLK(&mut lock)).map_err(|err| LockError::Io(err.into()))?;
+            Err(LockError::Held { holder: lock.l_pid })
+        }
+        Err(err) => Err(LockError::Io(err.into())),
+    }
+}
+
+fn whole_file() -> libc::flock {
+    libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_lock_excludes_another_thread_of_the_same_process() {
+        let tmp = tempfile::tempdir().unwrap();
+        let path = tmp.path().join("lock");
+        let held = Lock::take(&path, Duration::ZERO).unwrap();
+        assert!(matches!(
+            Lock::take(&path, Duration::ZERO),
+            Err(LockError::Held { .. })
+        ));
+        drop(held);
+        assert!(Lock::take(&path, Duration::ZERO).is_ok());
+    }
+
+    #[test]
+    fn a_lock_whose_directory_is_gone_says_so() {
+        let tmp = tempfile::tempdir().unwrap();
+        let missing = tmp.path().join("gone/lock");
+        assert!(matches!(
+            Lock::take(&missing, Duration::ZERO),
+            Err(LockError::Gone)
+        ));
+    }
+
+    #[test]
+    fn another_process_is_excluded_and_named() {
+        let tmp = tempfile::tempdir().unwrap();
+        let path = tmp.path().join("lock");
+        let script = "import fcntl,sys,time\nf=open(sys.argv[1],'w')\nfcntl.lockf(f,fcntl.LOCK_EX)\n\
+                      print('held',flush=True)\nsys.stdin.read()";
+        let Ok(mut child) = std::process::Command::new("python3")
+            .args(["-c", script])
+            .arg(&path)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+        else {
+            println!("skipped: no python3 to hold the lock");
+            return;
+        };
+        let mut said = [0; 5];
+        io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut said).unwrap();
+        match Lock::take(&path, Duration::ZERO) {
+            Err(LockError::Held { holder }) => assert_eq!(holder, child.id() as i32),
+            other => panic!("{other:?}"),
+        }
+        drop(child.stdin.take());
+        assert!(Lock::take(&path, Duration::from_secs(10)).is_ok());
+        child.wait().unwrap();
+    }
+}

@@ -1,0 +1,119 @@
+//! The record of a container: what later commands need and cannot read elsewhere.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use discovery::{Gpu, PciAddress};
+use serde::{Deserialize, Serialize};
+
+use super::process::ProcessRef;
+use crate::device_cgroup::Enforcement;
+
+/// How far a container came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// `create` is at work, or was killed at it.
+    Creating,
+    /// Built, its device rules enforced; the program waits for `start`.
+    Created,
+    /// `start` has let the program go.
+    Started,
+}
+
+/// A GPU as it was granted: by names that outlive a renumbering.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GrantedGpu {
+    /// Its CDI name at the time, as in `amd.com/gpu=0`.
+    pub name: String,
+    /// Where its board is on the PCI bus.
+    pub pci: PciAddress,
+    /// Which partition of the board, where the board has partitions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition: Option<u32>,
+    /// Its UUID, where it has one, as in `0xE3AA140F9A5F9E31`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<String>,
+}
+
+impl From<&Gpu> for GrantedGpu {
+    fn from(gpu: &Gpu) -> Self {
+        Self {
+            name: gpu.cdi_name(),
+            pci: gpu.pci,
+            partition: gpu.partition.as_ref().map(|p| p.index),
+            uuid: gpu.uuid.map(|u| u.to_string()),
+        }
+    }
+}
+
+/// The record of one container.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// Its id.
+    pub id: String,
+    /// How far it came.
+    pub phase: Phase,
+    /// The `create` that built it.
+    pub creator: ProcessRef,
+    /// Its init; `None` until it is built.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<ProcessRef>,
+    /// The caller's bundle, absolute.
+    pub bundle: PathBuf,
+    /// Its root filesystem, absolute.
+    pub rootfs: PathBuf,
+    /// `ociVersion` of its spec.
+    pub oci_version: String,
+    /// Annotations of its spec.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// When `create` took the id.
+    pub created: DateTime<Utc>,
+    /// `linux.cgroupsPath` as libcontainer got it.
+    pub cgroups_path: PathBuf,
+    /// Whether systemd drives the cgroup.
+    pub systemd_cgroup: bool,
+    /// The directories of its cgroup, one a hierarchy, that were made for it: what is
+    /// in them is this container's and may be signalled and removed.
+    pub cgroup_dirs: Vec<PathBuf>,
+    /// The GPUs that it was granted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<GrantedGpu>,
+    /// Groups of the granted nodes that its processes need, where the settings say so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gpu_gids: Vec<u32>,
+    /// How its device rules are enforced; `None` until they are, and such a container
+    /// does not start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enforcement: Option<Enforcement>,
+}
+
+impl Record {
+    #[cfg(test)]
+    pub(crate) fn for_tests(id: &str) -> Self {
+        Self {
+            id: id.into(),
+            phase: Phase::Created,
+            creator: ProcessRef {
+                pid: 1,
+                start_time: 0,
+            },
+            init: None,
+            bundle: "/bundle".into(),
+            rootfs: "/bundle/rootfs".into(),
+            oci_version: "1.2.0".into(),
+            annotations: BTreeMap::new(),
+            created: DateTime::UNIX_EPOCH,
+            cgroups_path: "/a".into(),
+            systemd_cgroup: false,
+            cgroup_dirs: Vec::new(),
+            gpus: Vec::new(),
+            gpu_gids: Vec::new(),
+            enforcement: None,
+        }
+    }
+}
