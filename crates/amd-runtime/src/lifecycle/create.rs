@@ -8,6 +8,7 @@ use libcgroups::common::{CgroupSetup, get_cgroup_setup};
 use serde_json::Value;
 
 use super::build::{BuildOptions, build};
+use super::device_nodes::ContainerRoot;
 use super::grant::Grant;
 use super::undo::{Undo, recover};
 use super::{ContainerId, Runtime};
@@ -92,9 +93,11 @@ impl Runtime {
             .cloned();
         let mut record = new_record(id, &bundle.dir, &bundle.rootfs, &spec, made.collect())?;
         record.systemd_cgroup = self.systemd_cgroup;
+        let mut granted_nodes = Vec::new();
         if let Some(grant) = grant {
             record.gpus = grant.gpus;
             record.gpu_gids = grant.gids;
+            granted_nodes = grant.edits.device_nodes;
         }
         dir.save(&record)?;
         undo.watch(record.clone());
@@ -120,6 +123,9 @@ impl Runtime {
         };
         undo.watch(record.clone());
 
+        let root = ContainerRoot::of(pid)?;
+        root.restrict_device_dirs(&spec)?;
+        root.check_nodes(&granted_nodes)?;
         record.enforcement = Some(enforce(pid, &rules)?);
         record.phase = Phase::Created;
         if let Some(path) = &options.pid_file {

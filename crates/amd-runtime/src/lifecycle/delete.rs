@@ -1,13 +1,19 @@
 //! `delete`: removes what is left of a container.
 
+use std::fs;
+use std::path::Path;
+
 use libcontainer::config::YoukiConfig;
 use libcontainer::container::State;
 use libcontainer::hooks::run_hooks;
+use serde_json::Value;
 
 use super::status::Status;
 use super::undo::recover;
 use super::{ContainerId, Runtime};
+use crate::cgroup::{Cgroup, fs_driver_dirs};
 use crate::error::{Error, Result, chain};
+use crate::spec::effective::cgroups_path;
 use crate::state::{ContainerDir, LOCK_PATIENCE, StateError};
 
 impl Runtime {
@@ -28,6 +34,7 @@ impl Runtime {
         let record = match dir.record() {
             // A create that was killed before it built anything, or a torn record.
             Err(StateError::NotExist { .. } | StateError::Torn { .. }) if force => {
+                recover_without_record(&dir)?;
                 return Ok(dir.remove()?);
             }
             Err(err @ StateError::NotExist { .. }) => {
@@ -46,6 +53,22 @@ impl Runtime {
         run_poststop_hooks(&dir);
         Ok(dir.remove()?)
     }
+}
+
+/// Kills and removes what the effective spec of a container says is its own, where the
+/// record cannot be read. Without an effective spec nothing was built.
+fn recover_without_record(dir: &ContainerDir) -> Result<()> {
+    let Ok(bytes) = fs::read(dir.config_path()) else {
+        return Ok(());
+    };
+    let spec: Value = serde_json::from_slice(&bytes).map_err(|source| StateError::Torn {
+        id: dir.id().to_string(),
+        path: dir.config_path(),
+        source,
+    })?;
+    let cgroup = Cgroup::new(fs_driver_dirs(Path::new(cgroups_path(&spec)))?);
+    cgroup.kill()?;
+    Ok(cgroup.remove()?)
 }
 
 /// Runs the hooks that the spec has for after the container; as with runc, one that

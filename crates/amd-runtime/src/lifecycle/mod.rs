@@ -5,6 +5,7 @@ mod build;
 mod causes;
 mod create;
 mod delete;
+mod device_nodes;
 mod events;
 mod exec;
 mod executor;

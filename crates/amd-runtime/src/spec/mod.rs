@@ -109,6 +109,7 @@ impl Bundle {
             .and_then(Value::as_str)
             .unwrap_or_default();
         let rootfs = directory(&dir.join(root))?;
+        refuse_linked_dev(&rootfs)?;
         Ok(Self { dir, rootfs, spec })
     }
 
@@ -118,6 +119,22 @@ impl Bundle {
             .pointer("/process/terminal")
             .and_then(Value::as_bool)
             .unwrap_or(false)
+    }
+}
+
+/// Refuses an image whose /dev is a symbolic link.
+///
+/// libcontainer makes its default links (/dev/fd, /dev/ptmx, ...) by the bare path
+/// below the root filesystem (`rootfs/symlink.rs`), before it enters it: a link at
+/// /dev would lead it to a directory of the host.
+fn refuse_linked_dev(rootfs: &Path) -> Result<(), SpecError> {
+    let dev = rootfs.join("dev");
+    match dev.symlink_metadata() {
+        Ok(metadata) if metadata.is_symlink() => Err(SpecError::Field(format!(
+            "{} is a symbolic link: an image must have a directory there, or nothing",
+            dev.display()
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -12,7 +12,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{Child, Command};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -41,14 +41,17 @@ impl Process {
         }
     }
 
+    /// As [`run`](Self::run), with these as its stdin and stdout and no other descriptor.
     fn run_with(stdin: OwnedFd, stdout: OwnedFd, body: impl FnOnce() -> i32) -> Self {
-        let process = Self::run(|| {
+        Self::run(|| {
             dup2_stdin(&stdin).unwrap();
             dup2_stdout(&stdout).unwrap();
+            std::mem::forget((stdin, stdout));
+            // The other ends are the test's, and closed when the test closes them.
+            // SAFETY: what owned these descriptors stayed in the other process.
+            unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
             body()
-        });
-        drop((stdin, stdout));
-        process
+        })
     }
 
     fn kill(&self, signal: i32) {
@@ -94,21 +97,25 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// The letter of a process's state, as ps shows it.
-fn state(pid: u32) -> char {
+fn state(pid: i32) -> char {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     stat.rsplit_once(") ").unwrap().1.chars().next().unwrap()
 }
 
-/// In the place of a container's process.
-fn shell(script: &str) -> Child {
-    Command::new("sh").args(["-c", script]).spawn().unwrap()
+/// Starts a shell in the place of a container's process, and returns its pid.
+fn shell(script: &str) -> i32 {
+    Command::new("sh")
+        .args(["-c", script])
+        .spawn()
+        .unwrap()
+        .id() as i32
 }
 
-/// In the place of a container's process with a terminal.
-fn shell_on(terminal: OwnedFd, script: &str) -> Child {
+/// As [`shell`], with a controlling terminal.
+fn shell_on(terminal: OwnedFd, script: &str) -> i32 {
     let mut command = Command::new("sh");
     command.args(["-c", script]);
-    // SAFETY: login_tty makes system calls only. It closes the descriptor it is given.
+    // SAFETY: dup and login_tty make system calls only; login_tty closes its argument.
     unsafe {
         command.pre_exec(
             move || match libc::login_tty(libc::dup(terminal.as_raw_fd())) {
@@ -117,11 +124,7 @@ fn shell_on(terminal: OwnedFd, script: &str) -> Child {
             },
         );
     }
-    command.spawn().unwrap()
-}
-
-fn pid(child: &Child) -> i32 {
-    child.id() as i32
+    command.spawn().unwrap().id() as i32
 }
 
 /// A pipe: its reading and its writing end.

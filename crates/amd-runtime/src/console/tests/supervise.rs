@@ -11,7 +11,7 @@ fn supervised(script: &'static str) -> (Process, OwnedFd) {
     let (output, stdout) = pipe();
     let process = Process::run_with(null(), stdout, move || {
         prepare(true).unwrap();
-        supervise(pid(&shell(script)), None).unwrap().code().into()
+        supervise(shell(script), None).unwrap().code().into()
     });
     (process, output)
 }
@@ -122,8 +122,8 @@ fn a_stopped_process_has_not_exited() {
 fn a_process_that_has_exited_before_is_reaped() {
     let process = Process::run(|| {
         let child = shell("exit 5");
-        wait_until("the shell has exited", || state(child.id()) == 'Z');
-        supervise(pid(&child), None).unwrap().code().into()
+        wait_until("the shell has exited", || state(child) == 'Z');
+        supervise(child, None).unwrap().code().into()
     });
     assert_eq!(process.wait(), 5);
 }
@@ -134,7 +134,7 @@ fn orphans_of_the_container_are_reaped() {
     let process = Process::run(|| {
         prepare(true).unwrap();
         let child = shell("(sleep 0.1 & exit 0); sleep 0.5; exit 6");
-        assert_eq!(supervise(pid(&child), None).unwrap(), ExitStatus::Code(6));
+        assert_eq!(supervise(child, None).unwrap(), ExitStatus::Code(6));
         assert_eq!(waitpid(None, None), Err(Errno::ECHILD));
         0
     });
@@ -148,10 +148,7 @@ fn a_caller_that_ignores_its_children_does_not_hide_the_exit_code() {
         // SAFETY: ignoring a signal installs no handler.
         unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
         prepare(false).unwrap();
-        supervise(pid(&shell("exit 8")), None)
-            .unwrap()
-            .code()
-            .into()
+        supervise(shell("exit 8"), None).unwrap().code().into()
     });
     assert_eq!(process.wait(), 8);
 }
@@ -180,12 +177,12 @@ fn a_process_that_is_no_child_is_an_error() {
 fn the_signal_mask_is_as_before_and_nothing_is_pending() {
     let process = Process::run(|| {
         let before = SigSet::thread_get_mask().unwrap();
-        // The second TERM finds the shell dead, or its death not yet noticed.
-        let parent = std::process::id();
-        let child = shell(&format!(
-            "kill -TERM {parent}; kill -TERM {parent}; sleep 20"
-        ));
-        assert_eq!(supervise(pid(&child), None).unwrap().code(), 143);
+        let child = shell(
+            "while grep -q '^SigBlk:.0*$' /proc/$PPID/status; do sleep 0.01; done
+             trap 'kill -TERM $PPID; exit 3' TERM
+             kill -TERM $PPID; while :; do sleep 0.01; done",
+        );
+        assert_eq!(supervise(child, None).unwrap().code(), 3);
         assert_eq!(SigSet::thread_get_mask().unwrap(), before);
         0
     });

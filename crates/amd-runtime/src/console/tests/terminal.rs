@@ -14,7 +14,7 @@ fn supervise_on_terminal(script: &str) -> i32 {
     let (master, slave) = pty();
     let child = shell_on(slave, script);
     let proxy = Proxy::start(master).unwrap();
-    supervise(pid(&child), Some(proxy)).unwrap().code().into()
+    supervise(child, Some(proxy)).unwrap().code().into()
 }
 
 /// A supervisor with a caller's terminal, which is returned.
@@ -85,7 +85,7 @@ fn the_callers_terminal_is_raw_meanwhile_and_restored_after() {
 #[test]
 #[serial]
 fn the_callers_terminal_is_restored_after_an_error() {
-    let (caller, caller_end) = pty();
+    let (_caller, caller_end) = pty();
     let before = mode(&caller_end);
     let slave = || caller_end.try_clone().unwrap();
     let process = Process::run_with(slave(), slave(), || {
@@ -199,7 +199,7 @@ fn a_signal_ends_the_wait_for_a_reader_that_reads_no_more() {
     // Either it has not seen yet that the shell is gone, or it waits for us to read.
     wait_until("the supervisor gives up", || {
         process.kill(libc::SIGTERM);
-        state(process.0.as_raw() as u32) == 'Z'
+        state(process.0.as_raw()) == 'Z'
     });
     assert_eq!(process.wait(), 143);
 }
