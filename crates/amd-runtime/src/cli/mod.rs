@@ -210,11 +210,38 @@ fn parse() -> Result<Cli, ExitCode> {
         .try_get_matches()
         .and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.map_err(|err| {
+        if err.use_stderr() {
+            log_usage_error(&err.to_string());
+        }
         // A closed pipe is no failure of ours.
         let _ = err.print();
         // runc exits with 1 where clap would with 2.
         ExitCode::from(u8::from(err.use_stderr()))
     })
+}
+
+/// Writes a command line that makes no sense to the log that it names, if it names one:
+/// an engine that calls with an option too new for us shows its user nothing else.
+fn log_usage_error(message: &str) {
+    let args: Vec<String> = std::env::args().collect();
+    let value_of = |option: &str| {
+        args.iter().enumerate().find_map(|(at, arg)| {
+            let rest = arg.strip_prefix(option)?;
+            if rest.is_empty() {
+                args.get(at + 1).cloned()
+            } else {
+                rest.strip_prefix('=').map(str::to_owned)
+            }
+        })
+    };
+    let format = match value_of("--log-format").as_deref() {
+        Some("json") => Format::Json,
+        _ => Format::Text,
+    };
+    if let Some(mut log) = value_of("--log").and_then(|path| Log::open(path.as_ref(), format).ok())
+    {
+        log.error(message.trim_end());
+    }
 }
 
 /// Lets every switch be written as Go's flag parser takes it, too: `--force=true`.

@@ -63,7 +63,7 @@ pub enum DeviceCgroupError {
         differences: Vec<Difference>,
     },
     /// The device program is not in force.
-    #[error("cgroup {}: {source}", dir.display())]
+    #[error("cannot control the devices of cgroup {}", dir.display())]
     Program {
         /// The directory of the cgroup.
         dir: PathBuf,
@@ -105,7 +105,7 @@ impl DeviceCgroupError {
     /// The way out, where there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Rules(error) => Some(error.hint()),
+            Self::Rules(error) => error.hint(),
             Self::Hierarchy(error) => error.hint(),
             Self::SharedCgroup { .. } => {
                 Some("give the container a cgroup of its own (linux.cgroupsPath)".to_string())

@@ -99,10 +99,12 @@ pub struct TableError {
 
 impl TableError {
     /// The way out.
-    pub fn hint(&self) -> String {
-        "name the same devices in both rules, or list only what is allowed after a rule that \
-         denies all"
-            .to_string()
+    pub fn hint(&self) -> Option<String> {
+        Some(
+            "name the same devices in both rules, or list only what is allowed after a rule that \
+             denies all"
+                .to_string(),
+        )
     }
 }
 

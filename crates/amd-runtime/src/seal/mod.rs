@@ -98,24 +98,24 @@ impl SealError {
 
 /// A step of sealing that the kernel refused.
 #[derive(Debug, thiserror::Error)]
-#[error("{step}: {source}")]
+#[error("{step}: {cause}")]
 pub struct StepError {
     /// What was tried.
     pub step: &'static str,
     /// The kernel's answer.
-    pub source: io::Error,
+    pub cause: io::Error,
 }
 
 impl StepError {
     fn errno(&self) -> Option<i32> {
-        self.source.raw_os_error()
+        self.cause.raw_os_error()
     }
 
     /// Names the step of an error.
     fn at<E: Into<io::Error>>(step: &'static str) -> impl FnOnce(E) -> Self {
-        move |source| Self {
+        move |cause| Self {
             step,
-            source: source.into(),
+            cause: cause.into(),
         }
     }
 }
