@@ -83,8 +83,8 @@ pub struct DeviceTable {
 /// A list of rules that means one thing when read in order and another to the kernel.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "device rule {index} ({rule}) covers only a part of the same devices as an earlier rule for \
-     {earlier} {access}: the kernel would ignore it"
+    "device rule {index} ({rule}) is about some of the devices of an earlier rule ({earlier} \
+     {access}) and not about the same ones: the kernel would ignore it"
 )]
 pub struct TableError {
     /// Position of the rule, from 0.

@@ -34,7 +34,7 @@ impl Grant {
         host: &HostRoot,
         settings: &Gpus,
     ) -> Result<Option<Self>> {
-        let inventory = Inventory::discover(host)?;
+        let inventory = Inventory::identify(host)?;
         let resolution = request.resolve(&inventory);
         let selected = match settings.unknown {
             UnknownGpu::Error => resolution.strict(&inventory)?,

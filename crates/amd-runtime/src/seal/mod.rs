@@ -11,9 +11,10 @@
 //! 2. a copy in a memfd with all seals.
 //!
 //! What stays of it: the mount or the memfd, held by the running program alone and gone with the
-//! last process that runs it. No file descriptor, no entry in a mount table, no environment
-//! variable. `/proc/self/exe` is then a name inside the mount, so `std::env::current_exe` no longer
-//! leads to the installed file.
+//! last process that runs it. No file descriptor, no entry in a mount table, no variable in the
+//! environment (`/proc/PID/environ`, which shows the one that execve(2) was given, has a process id
+//! and a mount id more). `/proc/self/exe` is then a name inside the mount, so
+//! `std::env::current_exe` no longer leads to the installed file.
 //!
 //! Commands that enter no container (`state`, `kill`, ...) need no seal.
 

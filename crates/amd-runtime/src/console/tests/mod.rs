@@ -66,8 +66,16 @@ impl Process {
         }
     }
 
-    /// Waits until signals to it wait for the supervisor.
+    /// Waits until signals to it wait for the supervisor. Starting the shell blocks
+    /// signals for a moment too, but before there is a descriptor to read them from.
     fn wait_until_supervising(&self) {
+        let fds = format!("/proc/{}/fd", self.0);
+        wait_until("the supervisor reads signals", || {
+            fs::read_dir(&fds).unwrap().any(|fd| {
+                fs::read_link(fd.unwrap().path())
+                    .is_ok_and(|file| file.as_os_str() == "anon_inode:[signalfd]")
+            })
+        });
         self.wait_for("SigBlk", |mask| mask != 0);
     }
 

@@ -12,9 +12,11 @@ use crate::console::{Proxy, prepare, set_window_size, supervise};
 fn supervise_on_terminal(script: &str) -> i32 {
     prepare(true).unwrap();
     let (master, slave) = pty();
-    let child = shell_on(slave, script);
     let proxy = Proxy::start(master).unwrap();
-    supervise(child, Some(proxy)).unwrap().code().into()
+    supervise(shell_on(slave, script), Some(proxy))
+        .unwrap()
+        .code()
+        .into()
 }
 
 /// A supervisor with a caller's terminal, which is returned.
@@ -211,7 +213,7 @@ fn a_process_left_behind_with_the_terminal_is_not_waited_for() {
     let start = Instant::now();
     let process = Process::run_with(null(), stdout, || {
         supervise_on_terminal(
-            "trap '' HUP; (while sleep 0.01; do echo more; done) & echo done; exit 2",
+            "trap '' HUP; (while echo more; do sleep 0.01; done) & echo done; exit 2",
         )
     });
     assert!(read_all(output).contains("done\n"));
