@@ -154,7 +154,7 @@ impl Supervisor {
         let mut child_changed = false;
         while let Some(signal) = self.signals.next()? {
             match meaning(signal) {
-                Meaning::Forward => self.forward(signal),
+                Meaning::Forward => self.forward(signal)?,
                 Meaning::Child => child_changed = true,
                 Meaning::Resize => {
                     if let Some(proxy) = &self.proxy {
@@ -167,10 +167,15 @@ impl Supervisor {
         if child_changed { self.reap() } else { Ok(None) }
     }
 
-    fn forward(&self, signal: i32) {
+    /// Fails if there is no such process, which others than we must have reaped.
+    fn forward(&self, signal: i32) -> io::Result<()> {
         tracing::debug!(signal, pid = self.pid, "forwarding a signal");
-        if let Err(error) = sys::kill(self.pid, signal) {
-            tracing::warn!(%error, signal, pid = self.pid, "cannot forward a signal");
+        match sys::kill(self.pid, signal) {
+            Err(error) if error.raw_os_error() != Some(libc::ESRCH) => {
+                tracing::warn!(%error, signal, pid = self.pid, "cannot forward a signal");
+                Ok(())
+            }
+            result => result,
         }
     }
 

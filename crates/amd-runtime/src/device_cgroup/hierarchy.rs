@@ -124,6 +124,12 @@ pub fn path_of_self(hierarchy: Hierarchy) -> Result<PathBuf, HierarchyError> {
     path_in(&read(&file)?, hierarchy).ok_or(HierarchyError::NotAMember { file, hierarchy })
 }
 
+/// Whether a process with the cgroup `process` is in `cgroup` or below it, so that device rules for
+/// `cgroup` bind it. The root holds every process.
+pub fn holds(cgroup: &Path, process: &Path) -> bool {
+    process.starts_with(cgroup)
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, HierarchyError> {
     fs::read(path).map_err(|source| HierarchyError::Read {
         path: path.to_path_buf(),
@@ -377,6 +383,21 @@ mod tests {
             matches!(error, HierarchyError::NotMounted { .. }),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_cgroup_holds_what_is_in_it_and_below() {
+        for (cgroup, process, expected) in [
+            ("/", "/", true),
+            ("/", "/system.slice/docker.service", true),
+            ("/docker", "/docker", true),
+            ("/docker", "/docker/a", true),
+            ("/docker/a", "/docker", false),
+            ("/docker/a", "/docker/ab", false),
+        ] {
+            let holds = holds(Path::new(cgroup), Path::new(process));
+            assert_eq!(holds, expected, "{cgroup} {process}");
+        }
     }
 
     #[test]

@@ -140,7 +140,7 @@ impl OpenCgroup {
             path,
             dir,
         } = DevicesCgroup::of_process(pid)?;
-        if hierarchy::path_of_self(hierarchy)?.starts_with(&path) {
+        if hierarchy::holds(&path, &hierarchy::path_of_self(hierarchy)?) {
             return Err(DeviceCgroupError::SharedCgroup { pid, path });
         }
         Self::open(hierarchy, dir)

@@ -13,7 +13,7 @@ use super::grant::Grant;
 use super::undo::{Undo, recover};
 use super::{ContainerId, Runtime};
 use crate::cgroup::{Cgroup, fs_driver_dirs, unified_dir_of};
-use crate::device_cgroup::{enforce, rules_from_spec};
+use crate::device_cgroup::{DeviceCgroupError, DeviceRule, DeviceTable, enforce, rules_from_spec};
 use crate::error::{Error, Result};
 use crate::inject::inject;
 use crate::request;
@@ -81,7 +81,7 @@ impl Runtime {
         if let Some(grant) = &grant {
             spec = inject(spec, &grant.edits, &grant.gids)?;
         }
-        let rules = rules_from_spec(&spec["linux"]["resources"]["devices"])?;
+        let rules = canonical_rules(&mut spec)?;
 
         let cgroup = self.cgroup_of(Path::new(cgroups_path(&spec)))?;
         cgroup.must_be_empty()?;
@@ -164,6 +164,18 @@ impl Runtime {
     }
 }
 
+/// The device rules of a spec, checked, and written back in the one form that libcgroups
+/// writes right: it passes on a wildcard of -1, as docker's `--device-cgroup-rule` has
+/// it, to a kernel that refuses it (EINVAL), and an absent access as no access.
+fn canonical_rules(spec: &mut Value) -> Result<Vec<DeviceRule>> {
+    let devices = &mut spec["linux"]["resources"]["devices"];
+    let rules = rules_from_spec(devices)?;
+    // Rules that contradict each other are refused before anything is built.
+    DeviceTable::of_container(&rules).map_err(DeviceCgroupError::from)?;
+    *devices = rules.iter().map(|rule| rule.to_spec()).collect();
+    Ok(rules)
+}
+
 fn check_terminal(terminal: bool, console_socket: bool) -> Result<()> {
     // runc's checkTerminal, word for word but for the name.
     match (terminal, console_socket) {
@@ -223,4 +235,29 @@ fn write_config(dir: &ContainerDir, spec: &Value) -> Result<()> {
     };
     let json = serde_json::to_vec(spec).map_err(|err| io(err.into()))?;
     write_atomically(&path, &json).map_err(io)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn wildcards_of_docker_become_what_the_kernel_takes() {
+        let rule = json!({"allow": true, "type": "c", "major": 226, "minor": -1, "access": "rwm"});
+        let mut spec = json!({"linux": {"resources": {"devices": [{"allow": false}, rule]}}});
+        canonical_rules(&mut spec).unwrap();
+        let rules = &spec["linux"]["resources"]["devices"];
+        assert!(rules[1].get("minor").is_none_or(Value::is_null), "{rules}");
+        assert_eq!(rules[0]["access"], "rwm");
+    }
+
+    #[test]
+    fn a_terminal_and_a_socket_to_send_it_to_go_together() {
+        assert!(check_terminal(true, true).is_ok());
+        assert!(check_terminal(false, false).is_ok());
+        assert!(check_terminal(true, false).is_err());
+        assert!(check_terminal(false, true).is_err());
+    }
 }

@@ -63,17 +63,10 @@ fn name_cgroup(linux: &mut Value, id: &ContainerId) {
 /// A v1 device cgroup starts as open as its parent, and libcontainer writes only the
 /// rules of the spec: without a deny-all rule in front everything stays allowed. runc
 /// starts from deny-all whatever the spec says.
-///
-/// A wildcard may be written as -1, as docker's `--device-cgroup-rule` does; libcgroups
-/// then writes `-1` to the kernel, which refuses it (EINVAL).
 fn deny_devices_first(rules: &mut Vec<Value>) {
-    for rule in rules.iter_mut().filter_map(Value::as_object_mut) {
-        rule.retain(|key, value| {
-            !(matches!(key.as_str(), "major" | "minor") && value.as_i64() == Some(-1))
-        });
-    }
     let denies_all = |rule: &Value| {
-        let all_numbers = rule.get("major").is_none() && rule.get("minor").is_none();
+        let wildcard = |key| rule.get(key).is_none_or(|n| n.is_null() || n == -1);
+        let all_numbers = wildcard("major") && wildcard("minor");
         let all_access = rule
             .get("access")
             .and_then(Value::as_str)
@@ -183,16 +176,6 @@ mod tests {
         assert_eq!(first(json!([typed])).1, 1);
         let partial = json!({"allow": false, "type": "c", "major": 1, "access": "rwm"});
         assert_eq!(first(json!([partial])), (deny, 2));
-    }
-
-    #[test]
-    fn wildcards_written_as_minus_one_become_absent() {
-        let rule = json!({"allow": true, "type": "c", "major": 226, "minor": -1, "access": "rwm"});
-        let spec = of(json!({"linux": {"resources": {"devices": [rule]}}}));
-        assert_eq!(
-            spec["linux"]["resources"]["devices"][1],
-            json!({"allow": true, "type": "c", "major": 226, "access": "rwm"})
-        );
     }
 
     #[test]

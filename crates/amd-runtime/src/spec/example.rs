@@ -57,10 +57,10 @@ pub fn example() -> Value {
             ],
         },
     });
-    if matches!(get_cgroup_setup(), Ok(CgroupSetup::Unified)) {
-        if let Some(namespaces) = spec["linux"]["namespaces"].as_array_mut() {
-            namespaces.push(json!({"type": "cgroup"}));
-        }
+    if matches!(get_cgroup_setup(), Ok(CgroupSetup::Unified))
+        && let Some(namespaces) = spec["linux"]["namespaces"].as_array_mut()
+    {
+        namespaces.push(json!({"type": "cgroup"}));
     }
     spec
 }

@@ -167,12 +167,15 @@ fn without_a_callers_terminal_lines_end_in_a_bare_newline() {
 fn a_pipe_on_stdin_is_typed_into_the_terminal_and_its_end_is_not() {
     let ((stdin, keys), (output, stdout)) = (pipe(), pipe());
     let process = Process::run_with(stdin, stdout, || {
-        supervise_on_terminal("read line; echo \"<$line>\"; sleep 0.2; echo still here")
+        supervise_on_terminal(
+            "read line; echo \"<$line>\"
+             (sleep 0.3; echo still here; kill -TERM $$) & read more; echo ended",
+        )
     });
     type_keys(&keys, "hi\n");
     drop(keys);
     assert_eq!(read_all(output), "hi\n<hi>\nstill here\n");
-    assert_eq!(process.wait(), 0);
+    assert_eq!(process.wait(), 143);
 }
 
 #[test]
@@ -212,9 +215,7 @@ fn a_process_left_behind_with_the_terminal_is_not_waited_for() {
     let (output, stdout) = pipe();
     let start = Instant::now();
     let process = Process::run_with(null(), stdout, || {
-        supervise_on_terminal(
-            "trap '' HUP; (while echo more; do sleep 0.01; done) & echo done; exit 2",
-        )
+        supervise_on_terminal("trap '' HUP; yes & echo done; exit 2")
     });
     assert!(read_all(output).contains("done\n"));
     assert_eq!(process.wait(), 2);
