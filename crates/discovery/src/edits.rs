@@ -1,0 +1,293 @@
+//! What a GPU is to a container: device nodes and groups, in the terms of CDI container edits.
+//!
+//! See "CDI JSON Specification" of the Container Device Interface, `containerEdits.deviceNodes` and
+//! `containerEdits.additionalGids`.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::{Gpu, HostRoot, PciAddress};
+
+const KFD: &str = "/dev/kfd";
+
+/// A character device that a container gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceNode {
+    /// Its path on the host and in the container.
+    pub path: PathBuf,
+    /// Major number. That of `/dev/kfd` changes over a reboot.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+    /// Permission bits on the host, such as 0o660.
+    pub mode: u32,
+    /// Owner on the host.
+    pub uid: u32,
+    /// Group on the host. Its number differs from host to host.
+    pub gid: u32,
+}
+
+/// The changes to a container that give it a set of GPUs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContainerEdits {
+    /// `/dev/kfd` first, once, if a GPU needs it; then for each GPU its card and its render node.
+    pub device_nodes: Vec<DeviceNode>,
+    /// The groups that own these nodes, sorted, each once. Never 0, which CDI consumers ignore.
+    pub additional_gids: Vec<u32>,
+}
+
+/// Why GPUs cannot be given to a container.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum EditsError {
+    /// A node is missing, or the kernel does not tell about it.
+    #[error("cannot stat {}, a device node of GPU {index} ({pci})", path.display())]
+    Stat {
+        /// Where the node was looked for.
+        path: PathBuf,
+        /// The GPU's number.
+        index: usize,
+        /// The GPU's address.
+        pci: PciAddress,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Something else has the node's name.
+    #[error("{} is not a character device; GPU {index} ({pci}) needs one there", path.display())]
+    NotADevice {
+        /// What should be a node.
+        path: PathBuf,
+        /// The GPU's number.
+        index: usize,
+        /// The GPU's address.
+        pci: PciAddress,
+    },
+    /// The kernel shows no DRM node for a GPU, or no render node for one that computes.
+    #[error("GPU {index} ({pci}) has no DRM node that a container could use")]
+    NoNode {
+        /// The GPU's number.
+        index: usize,
+        /// The GPU's address.
+        pci: PciAddress,
+    },
+}
+
+impl EditsError {
+    /// What to do about it, where there is something.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Stat { path, source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some(if path.ends_with("dev/kfd") {
+                    "load the driver (`modprobe amdgpu`) or let udev make the node \
+                     (`udevadm trigger`); in a container, pass /dev/kfd in"
+                        .into()
+                } else {
+                    "right after a hotplug or a partition switch, try again in a moment; else let \
+                     udev make the node (`udevadm trigger`); in a container, pass /dev/dri in"
+                        .into()
+                })
+            }
+            Self::Stat { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Some("run as root".into())
+            }
+            Self::Stat { .. } => None,
+            Self::NotADevice { path, .. } => Some(format!(
+                "remove {} and let udev make the node (`udevadm trigger`)",
+                path.display()
+            )),
+            Self::NoNode { .. } => Some(
+                "the driver is still setting it up, or failed to: try again in a moment, then see \
+                 `dmesg | grep amdgpu`"
+                    .into(),
+            ),
+        }
+    }
+}
+
+/// The changes to a container that give it `gpus`, with the nodes' numbers, modes and owners as they
+/// are on `host` now. A GPU named twice counts once.
+///
+/// # Errors
+/// [`EditsError`] names the first node that is missing or is no character device.
+pub fn container_edits<'a>(
+    host: &HostRoot,
+    gpus: impl IntoIterator<Item = &'a Gpu>,
+) -> Result<ContainerEdits, EditsError> {
+    let gpus: Vec<&Gpu> = gpus.into_iter().collect();
+    let mut device_nodes = Vec::with_capacity(1 + 2 * gpus.len());
+    let mut seen = HashSet::new();
+    if let Some(gpu) = gpus.iter().find(|gpu| !gpu.graphics_only()) {
+        device_nodes.push(device_node(host, Path::new(KFD), gpu)?);
+    }
+    for gpu in gpus {
+        let ready = gpu.render.is_some() || gpu.graphics_only() && gpu.card.is_some();
+        if !ready {
+            return Err(EditsError::NoNode {
+                index: gpu.index,
+                pci: gpu.pci,
+            });
+        }
+        for path in [&gpu.card, &gpu.render].into_iter().flatten() {
+            if seen.insert(path) {
+                device_nodes.push(device_node(host, path, gpu)?);
+            }
+        }
+    }
+    let gids: BTreeSet<u32> = device_nodes
+        .iter()
+        .map(|node| node.gid)
+        .filter(|&gid| gid != 0)
+        .collect();
+    Ok(ContainerEdits {
+        device_nodes,
+        additional_gids: gids.into_iter().collect(),
+    })
+}
+
+fn device_node(host: &HostRoot, on_host: &Path, gpu: &Gpu) -> Result<DeviceNode, EditsError> {
+    let metadata = host
+        .resolve(on_host)
+        .and_then(fs::metadata)
+        .map_err(|source| EditsError::Stat {
+            path: host.join(on_host),
+            index: gpu.index,
+            pci: gpu.pci,
+            source,
+        })?;
+    if !metadata.file_type().is_char_device() {
+        return Err(EditsError::NotADevice {
+            path: host.join(on_host),
+            index: gpu.index,
+            pci: gpu.pci,
+        });
+    }
+    Ok(from_metadata(on_host, &metadata))
+}
+
+fn from_metadata(on_host: &Path, metadata: &Metadata) -> DeviceNode {
+    DeviceNode {
+        path: on_host.to_owned(),
+        major: libc::major(metadata.rdev()),
+        minor: libc::minor(metadata.rdev()),
+        mode: metadata.mode() & 0o777,
+        uid: metadata.uid(),
+        gid: metadata.gid(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ComputeNode;
+    use crate::join::{Board, KfdTopology, join};
+
+    /// A GPU for graphics only, whose nodes are these.
+    fn gpu(card: Option<&str>, render: Option<&str>) -> Gpu {
+        let boards = [Board::at("0000:05:00.0".parse().unwrap())];
+        let gpu = join(&boards, &KfdTopology::default(), &Default::default()).remove(0);
+        Gpu {
+            card: card.map(Into::into),
+            render: render.map(Into::into),
+            ..gpu
+        }
+    }
+
+    fn computing(gpu: Gpu) -> Gpu {
+        Gpu {
+            compute: Some(ComputeNode {
+                node_id: 1,
+                gpu_id: 2,
+                gfx: None,
+            }),
+            ..gpu
+        }
+    }
+
+    #[test]
+    fn numbers_mode_and_owner_are_the_nodes_own() {
+        let gpu = gpu(Some("/dev/null"), Some("/dev/zero"));
+        let edits = container_edits(&HostRoot::system(), [&gpu]).unwrap();
+        let node = |path: &str, minor| DeviceNode {
+            path: path.into(),
+            major: 1,
+            minor,
+            mode: 0o666,
+            uid: 0,
+            gid: 0,
+        };
+        assert_eq!(
+            edits.device_nodes,
+            [node("/dev/null", 3), node("/dev/zero", 5)]
+        );
+        assert!(edits.additional_gids.is_empty());
+    }
+
+    #[test]
+    fn a_gpu_named_twice_counts_once() {
+        let gpu = gpu(Some("/dev/null"), None);
+        let edits = container_edits(&HostRoot::system(), [&gpu, &gpu]).unwrap();
+        assert_eq!(edits.device_nodes.len(), 1);
+    }
+
+    #[test]
+    fn no_gpus_need_no_edits() {
+        let nowhere = HostRoot::new("/nowhere");
+        assert_eq!(
+            container_edits(&nowhere, []).unwrap(),
+            ContainerEdits::default()
+        );
+    }
+
+    #[test]
+    fn a_missing_node_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = HostRoot::new(dir.path());
+        let gpu = gpu(Some("/dev/dri/card1"), Some("/dev/dri/renderD128"));
+        let error = container_edits(&host, [&gpu]).unwrap_err();
+        let path = dir.path().join("dev/dri/card1");
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "cannot stat {}, a device node of GPU 0 (0000:05:00.0)",
+                path.display()
+            )
+        );
+        assert!(error.hint().unwrap().contains("udevadm trigger"));
+
+        let error = container_edits(&host, [&computing(gpu)]).unwrap_err();
+        assert!(error.to_string().contains("/dev/kfd"), "{error}");
+        assert!(error.hint().unwrap().contains("modprobe amdgpu"));
+    }
+
+    #[test]
+    fn a_file_is_no_device_node() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("dev/dri")).unwrap();
+        fs::write(dir.path().join("dev/dri/card1"), "").unwrap();
+        let gpu = gpu(Some("/dev/dri/card1"), None);
+        let error = container_edits(&HostRoot::new(dir.path()), [&gpu]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("dev/dri/card1 is not a character device"),
+            "{error}"
+        );
+        assert!(error.hint().unwrap().starts_with("remove "));
+    }
+
+    #[test]
+    fn a_gpu_without_nodes_cannot_be_given() {
+        let host = HostRoot::system();
+        let error = container_edits(&host, [&gpu(None, None)]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "GPU 0 (0000:05:00.0) has no DRM node that a container could use"
+        );
+        assert!(error.hint().unwrap().contains("try again"));
+    }
+}

@@ -1,0 +1,97 @@
+use super::*;
+
+/// A host with a PCI bus and these files, by their paths below `/sys`.
+fn host_with(files: &[(&str, &str)]) -> (tempfile::TempDir, HostRoot) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("sys/bus/pci/drivers")).unwrap();
+    for (path, content) in files {
+        let path = dir.path().join("sys").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    let host = HostRoot::new(dir.path());
+    (dir, host)
+}
+
+#[test]
+fn a_host_without_amdgpu_has_no_gpus() {
+    let (_dir, host) = host_with(&[("bus/pci/drivers/i915/bind", "")]);
+    assert_eq!(Inventory::discover(&host).unwrap(), Inventory::default());
+}
+
+#[test]
+fn a_root_without_sysfs_is_an_error_that_names_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = Inventory::discover(&HostRoot::new(dir.path())).unwrap_err();
+    assert!(matches!(error, DiscoveryError::NoSysfs { .. }), "{error}");
+    assert!(
+        error.to_string().starts_with(dir.path().to_str().unwrap()),
+        "{error}"
+    );
+    assert!(error.hint().is_some());
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_is_an_error_that_names_it() {
+    let (_dir, host) = host_with(&[("bus/pci/drivers/amdgpu", "not a directory")]);
+    let error = Inventory::discover(&host).unwrap_err();
+    assert!(
+        error.to_string().ends_with("sys/bus/pci/drivers/amdgpu"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_node_that_went_away_while_it_was_read_is_passed_over() {
+    let (_dir, host) = host_with(&[
+        ("bus/pci/drivers/amdgpu/0000:05:00.0/device", "0x74a1\n"),
+        ("class/kfd/kfd/topology/nodes/1/gpu_id", "1\n"),
+        ("class/kfd/kfd/topology/nodes/2/name", "\n"),
+    ]);
+    let inventory = Inventory::discover(&host).unwrap();
+    assert_eq!(inventory.gpus.len(), 1);
+    assert!(inventory.gpus[0].graphics_only());
+}
+
+#[test]
+fn identify_leaves_out_what_containers_do_not_need() {
+    let (_dir, host) = host_with(&[
+        ("bus/pci/drivers/amdgpu/0000:05:00.0/device", "0x74a1\n"),
+        ("bus/pci/drivers/amdgpu/0000:05:00.0/unique_id", "ab\n"),
+        (
+            "bus/pci/drivers/amdgpu/0000:05:00.0/product_name",
+            "AMD Instinct MI300X\n",
+        ),
+        (
+            "bus/pci/drivers/amdgpu/0000:05:00.0/mem_info_vram_total",
+            "4096\n",
+        ),
+        ("bus/pci/drivers/amdgpu/0000:05:00.0/numa_node", "1\n"),
+    ]);
+    let [full] = &Inventory::discover(&host).unwrap().gpus[..] else {
+        panic!()
+    };
+    let details = (
+        full.device_id,
+        full.name.as_deref(),
+        full.memory_bytes,
+        full.numa_node,
+    );
+    assert_eq!(
+        details,
+        (
+            Some(0x74a1),
+            Some("AMD Instinct MI300X"),
+            Some(4096),
+            Some(1)
+        )
+    );
+    let bare = Gpu {
+        device_id: None,
+        name: None,
+        memory_bytes: None,
+        numa_node: None,
+        ..full.clone()
+    };
+    assert_eq!(Inventory::identify(&host).unwrap().gpus, [bare]);
+}
