@@ -2,7 +2,7 @@
 //!
 //! A container with a terminal makes the pseudo-terminal itself and sends us its
 //! master over a socket ([`ConsoleListener`]). A [`Proxy`] joins that master to the
-//! caller's terminal. [`supervise`] waits for the container's process, forwards
+//! caller's terminal. [`supervise()`] waits for the container's process, forwards
 //! signals to it, and runs the proxy if there is one; without a terminal it is used
 //! alone.
 //!
@@ -11,7 +11,7 @@
 //! 1. [`prepare`], and for a terminal [`ConsoleListener::bind`];
 //! 2. the container is created, with [`ConsoleListener::path`] as its console socket;
 //! 3. [`ConsoleListener::receive`], [`Proxy::start`], and the container is started;
-//! 4. [`supervise`]. It blocks signals, so no process may be made for the container
+//! 4. [`supervise()`]. It blocks signals, so no process may be made for the container
 //!    meanwhile: it would inherit the mask.
 
 mod error;

@@ -12,7 +12,7 @@ use super::{ConsoleError, Result, sys};
 
 /// A container's terminal as the caller's stdin and stdout.
 ///
-/// Nothing is copied before [`supervise`](super::supervise) runs it. On drop the
+/// Nothing is copied before [`supervise`](super::supervise()) runs it. On drop the
 /// caller's terminal has its former mode again.
 #[derive(Debug)]
 pub struct Proxy {

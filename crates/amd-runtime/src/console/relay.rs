@@ -14,9 +14,9 @@ use super::signals::BlockedSignals;
 /// caller shares them.
 const CHUNK: usize = 4096;
 
-/// More than a pseudo-terminal holds (4 KiB of line discipline, 64 KiB of buffers).
-/// What its last process wrote is within it; a process that was left behind and never
-/// stops writing is not waited for.
+/// More than a pseudo-terminal holds (4 KiB of line discipline, 64 KiB of buffers), so
+/// what the process wrote before it exited is within it. A process that it left behind
+/// with the terminal, and that never stops writing, is not waited for.
 const LAST_OUTPUT: usize = 128 << 10;
 
 /// One of the relay's ends.

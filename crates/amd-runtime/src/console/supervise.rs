@@ -31,7 +31,7 @@ impl ExitStatus {
     }
 }
 
-/// Makes this process one that can [`supervise`]; to be called before the container is
+/// Makes this process one that can [`supervise()`]; to be called before the container is
 /// made.
 ///
 /// SIGCHLD gets its default action: a caller that ignores it would have the kernel reap

@@ -42,7 +42,9 @@ impl Limits {
         let Value::Object(mut sections) = value else {
             return Err(field("resources must be a JSON object".into()));
         };
-        sections.retain(|key, value| !value.is_null() && !LEFT_ALONE.contains(&key.as_str()));
+        sections.retain(|key, _| !LEFT_ALONE.contains(&key.as_str()));
+        sections.values_mut().for_each(leave_out_unset);
+        sections.retain(|_, value| !is_unset(value));
         if let Some(key) = sections.keys().find(|key| !APPLIED.contains(&key.as_str())) {
             return Err(field(format!(
                 "cannot update {key}: this runtime cannot apply it"
@@ -68,6 +70,30 @@ impl Limits {
     fn into_resources(self) -> Result<LinuxResources> {
         serde_json::from_value(Value::Object(self.0))
             .map_err(|err| SpecError::Field(format!("resources: {err}")).into())
+    }
+}
+
+/// Keys for which 0 is a value to set. For all others it says, as in the Go structs
+/// that engines write the file from, that nothing is to change: dockerd sends every
+/// limit with every update.
+const ZERO_COUNTS: [&str; 3] = ["idle", "burst", "swappiness"];
+
+fn leave_out_unset(section: &mut Value) {
+    if let Some(keys) = section.as_object_mut() {
+        keys.retain(|key, value| {
+            !is_unset(value) || (value.is_number() && ZERO_COUNTS.contains(&key.as_str()))
+        });
+    }
+}
+
+fn is_unset(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(set) => !set,
+        Value::Number(number) => number.as_i64() == Some(0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(keys) => keys.is_empty(),
     }
 }
 
@@ -111,9 +137,18 @@ mod tests {
     }
 
     #[test]
+    fn zeros_change_nothing_but_where_zero_is_a_value() {
+        let text = br#"{"memory": {"limit": 0, "swappiness": 0}, "blockIO": {"weight": 0},
+            "cpu": {"shares": 0, "cpus": "", "quota": 5}, "pids": {"limit": 0}}"#;
+        let limits = Limits::from_json(text).unwrap();
+        let left = serde_json::json!({"memory": {"swappiness": 0}, "cpu": {"quota": 5}});
+        assert_eq!(Value::Object(limits.0), left);
+    }
+
+    #[test]
     fn a_limit_that_cannot_be_applied_is_an_error() {
         for text in [
-            &br#"{"rdma": {}}"#[..],
+            &br#"{"rdma": {"a": 1}}"#[..],
             b"[]",
             b"{",
             br#"{"network": {"classID": 1}}"#,

@@ -26,6 +26,7 @@ pub fn effective(mut spec: Value, id: &ContainerId, rootfs: &Path) -> Result<Val
     {
         spec["ociVersion"] = json!("1.0.0");
     }
+    mount_dev(array(&mut spec, "mounts")?);
     let linux = object(&mut spec, "linux")?;
     name_cgroup(linux, id);
     deny_devices_first(array(object(linux, "resources")?, "devices")?);
@@ -39,6 +40,30 @@ pub fn effective(mut spec: Value, id: &ContainerId, rootfs: &Path) -> Result<Val
 pub fn normalize_process(process: &mut Value) {
     drop_unset_no_new_privileges(process);
     drop_unknown_capabilities(process);
+}
+
+/// Without a mount at /dev, libcontainer makes links and device nodes in the root
+/// filesystem itself: they would stay there, GPUs included, and the next container on
+/// it would fail, since libcontainer takes a link or node that is there for an error.
+/// A container without a /dev of its own gets the one that every engine mounts.
+fn mount_dev(mounts: &mut Vec<Value>) {
+    let is_dev = |mount: &Value| {
+        let destination = mount
+            .get("destination")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        Path::new(destination)
+            .components()
+            .eq(Path::new("/dev").components())
+            || Path::new(destination) == Path::new("dev")
+    };
+    if !mounts.iter().any(is_dev) {
+        let dev = json!({
+            "destination": "/dev", "type": "tmpfs", "source": "tmpfs",
+            "options": ["nosuid", "strictatime", "mode=755", "size=65536k"],
+        });
+        mounts.insert(0, dev);
+    }
 }
 
 /// `linux.cgroupsPath` of an effective spec.
@@ -142,6 +167,18 @@ mod tests {
             of(json!({"root": {"path": "rootfs", "readonly": true}}))["root"],
             json!({"path": "/b/rootfs", "readonly": true})
         );
+    }
+
+    #[test]
+    fn a_container_without_a_dev_of_its_own_gets_one_below_all_other_mounts() {
+        let mounts = |mounts: Value| of(json!({"mounts": mounts}))["mounts"].clone();
+        let pts = json!({"destination": "/dev/pts", "type": "devpts"});
+        assert_eq!(mounts(json!(null))[0]["destination"], "/dev");
+        assert_eq!(mounts(json!([pts]))[0]["type"], "tmpfs");
+        for own in ["/dev", "/dev/", "dev"] {
+            let dev = json!([{"destination": own, "type": "bind", "source": "/dev"}]);
+            assert_eq!(mounts(dev.clone()), dev);
+        }
     }
 
     #[test]

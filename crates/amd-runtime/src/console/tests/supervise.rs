@@ -133,7 +133,8 @@ fn a_process_that_has_exited_before_is_reaped() {
 fn orphans_of_the_container_become_ours_and_are_reaped() {
     let process = Process::run(|| {
         prepare(true).unwrap();
-        let child = shell("(sleep 0.1 & exit 0); (sleep 5 & exit 0); sleep 0.5; exit 6");
+        let child =
+            shell("(sleep 0.1 & exit 0); (sleep 5 >/dev/null 2>&1 & exit 0); sleep 0.5; exit 6");
         assert_eq!(supervise(child, None).unwrap(), ExitStatus::Code(6));
         // The one that still runs is ours, and none that has exited is left.
         let left = waitpid(None, Some(WaitPidFlag::WNOHANG));

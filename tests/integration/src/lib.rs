@@ -1,0 +1,16 @@
+//! What the integration tests stand on: AMD hosts that are simulated on machines without an AMD GPU.
+
+pub mod binary;
+pub mod bundle;
+pub mod capabilities;
+pub mod cgroup;
+pub mod docker;
+pub mod host;
+pub mod mi300x;
+pub mod outcome;
+pub mod probe;
+pub mod require;
+pub mod rootfs;
+pub mod runtime;
+pub mod spec;
+pub mod traces;

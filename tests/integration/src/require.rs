@@ -1,0 +1,78 @@
+//! What a test needs of the machine. Where it is missing the test is skipped, in so many
+//! words; in CI, and wherever `AMD_TEST_REQUIRE=1` is set, it fails.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::capabilities;
+use crate::host::{Cgroups, Host, SimulatedHost};
+
+/// A simulated host of a preset, where the machine can have one.
+///
+/// # Panics
+/// When there is no such preset, or the host does not start.
+#[track_caller]
+#[allow(clippy::unwrap_used, reason = "a fixture that fails ends its test")]
+pub fn host(preset: &str, cgroups: Cgroups) -> Option<SimulatedHost> {
+    let machine = Host::preset(preset).unwrap();
+    let can = root() && programs(&["busybox"]) && (cgroups == Cgroups::V2 || cgroup_v1());
+    can.then(|| SimulatedHost::start(&machine, cgroups).unwrap())
+}
+
+/// Whether the effective user is root, as simulated hosts need.
+#[track_caller]
+pub fn root() -> bool {
+    met(nix::unistd::geteuid().is_root(), "needs root")
+}
+
+/// Whether all of `programs` are installed.
+#[track_caller]
+pub fn programs(programs: &[&str]) -> bool {
+    programs
+        .iter()
+        .all(|name| met(find(name).is_some(), &format!("needs the program {name}")))
+}
+
+/// Whether the machine has cgroup v1 hierarchies with a device controller. A machine that
+/// has cgroup v2 alone cannot have them: the test is skipped in CI too.
+pub fn cgroup_v1() -> bool {
+    let met = Path::new("/sys/fs/cgroup/devices").is_dir();
+    if !met {
+        eprintln!("skipped: needs cgroup v1, and this machine has v2 alone");
+    }
+    met
+}
+
+/// Whether root has every capability, as docker's privileged containers need. Where it has
+/// not, the test is skipped in CI too.
+pub fn all_capabilities() -> bool {
+    let met = capabilities::all_held();
+    if !met {
+        eprintln!("skipped: needs all capabilities, of which this machine's root lacks some");
+    }
+    met
+}
+
+/// The path of a program: from PATH, or from where administrators' programs are.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|dir| dir.join(program))
+        .find(|file| fs::metadata(file).is_ok_and(|meta| meta.is_file()))
+}
+
+#[track_caller]
+#[allow(clippy::panic, reason = "a test that must run and cannot fails")]
+fn met(met: bool, what: &str) -> bool {
+    if !met {
+        let required = env::var_os("CI").is_some_and(|v| v == "true")
+            || env::var_os("AMD_TEST_REQUIRE").is_some_and(|v| v == "1");
+        if required {
+            panic!("{what}");
+        }
+        eprintln!("skipped: {what}");
+    }
+    met
+}

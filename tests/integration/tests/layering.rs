@@ -1,0 +1,97 @@
+//! Which package of the workspace may use which.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// The packages of this workspace that a package uses, by way of others too. What its tests
+/// alone use does not count.
+#[track_caller]
+fn uses(package: &str) -> BTreeSet<String> {
+    let direct = direct();
+    assert!(
+        direct.contains_key(package),
+        "no package is called {package}: {direct:?}"
+    );
+    let mut found = BTreeSet::new();
+    let mut open = vec![package];
+    while let Some(name) = open.pop() {
+        for used in &direct[name] {
+            if found.insert(used.clone()) {
+                open.push(used);
+            }
+        }
+    }
+    found
+}
+
+/// The packages of this workspace, each with those that it names as a dependency.
+#[allow(clippy::unwrap_used, reason = "what cargo prints")]
+fn direct() -> BTreeMap<String, BTreeSet<String>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args([
+            "metadata",
+            "--no-deps",
+            "--offline",
+            "--format-version",
+            "1",
+        ])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let name = |value: &Value| value["name"].as_str().unwrap().to_owned();
+    let names: BTreeSet<String> = packages.iter().map(name).collect();
+    let of = |package: &Value| {
+        let dependencies = package["dependencies"].as_array().unwrap();
+        let used = dependencies
+            .iter()
+            .filter(|it| it["kind"] != "dev")
+            .map(name);
+        used.filter(|used| names.contains(used)).collect()
+    };
+    packages
+        .iter()
+        .map(|package| (name(package), of(package)))
+        .collect()
+}
+
+#[test]
+fn discovery_uses_no_package_of_ours() {
+    assert_eq!(uses("discovery"), BTreeSet::new());
+}
+
+#[test]
+fn the_runtime_uses_discovery() {
+    assert!(uses("amd-runtime").contains("discovery"));
+}
+
+#[test]
+fn the_runtime_does_not_use_the_cli() {
+    assert!(!uses("amd-runtime").contains("amd-ctk"));
+}
+
+#[test]
+fn the_cli_uses_discovery() {
+    assert!(uses("amd-ctk").contains("discovery"));
+}
+
+#[test]
+fn the_cli_does_not_use_the_runtime() {
+    assert!(!uses("amd-ctk").contains("amd-runtime"));
+}
+
+#[test]
+fn no_package_uses_the_tests() {
+    for package in ["discovery", "amd-runtime", "amd-ctk"] {
+        assert!(!uses(package).contains("integration"), "{package}");
+    }
+}

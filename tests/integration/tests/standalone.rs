@@ -1,0 +1,14 @@
+//! GPU containers by command line, on cgroup v1.
+
+use integration::host::Cgroups;
+
+#[path = "standalone/fixture.rs"]
+mod fixture;
+#[path = "standalone/gpus.rs"]
+mod gpus;
+#[path = "standalone/leftovers.rs"]
+mod leftovers;
+#[path = "standalone/lifecycle.rs"]
+mod lifecycle;
+
+const CGROUPS: Cgroups = Cgroups::V1;
