@@ -24,7 +24,7 @@ pub struct Args {
     /// Give the process a terminal
     #[arg(short, long)]
     tty: bool,
-    /// UID[:GID] of the process
+    /// User of the process, as UID or UID:GID
     #[arg(short, long)]
     user: Option<String>,
     /// Additional group of the process
@@ -117,7 +117,7 @@ impl Args {
             };
             Ok(context.runtime.exec(&id, process, &options)?)
         };
-        foreground::attach(terminal, false, execute, || Ok(()))
+        foreground::attach(&context.root, terminal, false, execute, || Ok(()))
     }
 
     /// The process object: from the file, or the container's own with the options of

@@ -1,6 +1,8 @@
 //! Processes that the caller waits for: `run` and `exec` without `--detach`.
 
-use std::path::PathBuf;
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -30,7 +32,10 @@ pub fn check_console(terminal: bool, detach: bool, console_socket: bool) -> Resu
 /// a terminal, what is typed and printed. Returns its exit status, 128 + n for one
 /// that signal n killed. As a subreaper, this process reaps orphans among its
 /// descendants meanwhile.
+///
+/// A process that was made and cannot be attached to is killed.
 pub fn attach(
+    root: &Path,
     terminal: bool,
     subreaper: bool,
     make: impl FnOnce(Option<PathBuf>) -> Result<ProcessRef>,
@@ -38,17 +43,28 @@ pub fn attach(
 ) -> Result<ExitCode> {
     console::prepare(subreaper)?;
     let listener = if terminal {
-        Some(ConsoleSocket::new()?)
+        Some(ConsoleSocket::new(root)?)
     } else {
         None
     };
     let process = make(listener.as_ref().map(|l| l.listener.path().to_owned()))?;
-    let proxy = match listener {
-        Some(socket) => Some(Proxy::start(socket.listener.receive(CONSOLE_PATIENCE)?)?),
-        None => None,
-    };
-    start()?;
-    let status = console::supervise(process.pid, proxy)?;
+    let attached = listener
+        .map(|socket| {
+            socket
+                .listener
+                .receive(CONSOLE_PATIENCE)
+                .and_then(Proxy::start)
+        })
+        .transpose()
+        .map_err(anyhow::Error::from)
+        .and_then(|proxy| {
+            start()?;
+            Ok(console::supervise(process.pid, proxy)?)
+        });
+    let status = attached.inspect_err(|_| {
+        // Gone already is as good.
+        let _ = process.signal(libc::SIGKILL);
+    })?;
     Ok(ExitCode::from(status.code()))
 }
 
@@ -59,11 +75,12 @@ struct ConsoleSocket {
 }
 
 impl ConsoleSocket {
-    fn new() -> Result<Self> {
-        use std::os::unix::fs::DirBuilderExt;
-        // A new directory, so that nobody can have put anything there before.
-        let dir = PathBuf::from(format!("/run/amd-container-console.{}", std::process::id()));
-        std::fs::DirBuilder::new()
+    fn new(root: &Path) -> Result<Self> {
+        // No container can have this name. A new directory, so that nobody can have put
+        // anything there before; one of this pid was left by a process that is gone.
+        let dir = root.join(format!("console:{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::DirBuilder::new()
             .mode(0o700)
             .create(&dir)
             .with_context(|| format!("cannot create {dir:?}"))?;
@@ -75,6 +92,6 @@ impl ConsoleSocket {
 impl Drop for ConsoleSocket {
     fn drop(&mut self) {
         // Nothing but an empty directory on a tmpfs is lost if this fails.
-        let _ = std::fs::remove_dir_all(&self.dir);
+        let _ = fs::remove_dir_all(&self.dir);
     }
 }

@@ -170,7 +170,9 @@ impl Command {
 pub struct Context {
     /// The runtime on the state root of the command line.
     pub runtime: Runtime,
-    /// Whether that root was left at its default.
+    /// That root.
+    pub root: PathBuf,
+    /// Whether it was left at its default.
     pub default_root: bool,
 }
 
@@ -276,9 +278,11 @@ fn execute(cli: Cli, log: &mut Option<Log>) -> Result<ExitCode> {
     let runtime = Runtime::new(&global.root)
         .with_settings(settings)
         .with_systemd_cgroup(global.systemd_cgroup);
+    let default_root = global.root == Path::new(DEFAULT_ROOT);
     let context = Context {
         runtime,
-        default_root: global.root == Path::new(DEFAULT_ROOT),
+        root: global.root.clone(),
+        default_root,
     };
     cli.command.run(&context)
 }

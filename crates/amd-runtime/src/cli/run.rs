@@ -1,5 +1,6 @@
 //! `run`
 
+use std::cell::Cell;
 use std::process::ExitCode;
 
 use amd_runtime::spec::Bundle;
@@ -36,29 +37,39 @@ impl Args {
         foreground::check_console(terminal, self.detach, options.console_socket.is_some())?;
         self.build.join_keyring(&self.id)?;
 
+        let created = Cell::new(false);
         let create = |console_socket| {
             let options = CreateOptions {
                 console_socket,
                 ..options.clone()
             };
-            Ok(runtime.create_from_bundle(&self.id, bundle, &options)?)
+            let init = runtime.create_from_bundle(&self.id, bundle, &options)?;
+            created.set(true);
+            Ok(init)
         };
-        let start = || {
-            runtime.start(&self.id).inspect_err(|_| {
-                // What cannot be started is not left behind; the first error counts.
-                let _ = runtime.delete(&self.id, true);
-            })?;
-            Ok(())
+        let start = || Ok(runtime.start(&self.id)?);
+        let root = &context.root;
+        let ran = if self.detach {
+            create(options.console_socket.clone())
+                .and_then(|_| start())
+                .map(|()| ExitCode::SUCCESS)
+        } else {
+            foreground::attach(root, terminal, !self.no_subreaper, create, start)
         };
-        if self.detach {
-            create(options.console_socket.clone())?;
-            start()?;
-            return Ok(ExitCode::SUCCESS);
+        // What could not be started is not left behind. A container of that name which
+        // was there before is another's.
+        let remove = if ran.is_ok() {
+            !self.detach && !self.keep
+        } else {
+            created.get()
+        };
+        if remove {
+            let deleted = runtime.delete(&self.id, true);
+            // The first error counts.
+            if ran.is_ok() {
+                deleted?;
+            }
         }
-        let code = foreground::attach(terminal, !self.no_subreaper, create, start)?;
-        if !self.keep {
-            runtime.delete(&self.id, true)?;
-        }
-        Ok(code)
+        ran
     }
 }

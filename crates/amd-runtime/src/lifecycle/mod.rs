@@ -28,7 +28,7 @@ pub use events::Stats;
 pub use exec::ExecOptions;
 pub use grant::Grant;
 pub use signal::{UnknownSignal, parse_signal};
-pub use status::{ContainerState, Status};
+pub use status::{ContainerState, GRANTED, Status};
 pub use update::Limits;
 
 use crate::error::Result;

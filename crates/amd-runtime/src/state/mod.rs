@@ -8,7 +8,7 @@
 //!   libcontainer/<id>/       libcontainer's own state; only libcontainer reads it
 //! ```
 //!
-//! The status of a container is never stored: [`crate::lifecycle::status`] reads it
+//! The status of a container is never stored: [`crate::Status::of`] reads it
 //! from the process and the freezer.
 
 mod atomic;

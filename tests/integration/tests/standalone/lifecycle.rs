@@ -181,3 +181,17 @@ fn limits(host: &SimulatedHost) -> BTreeMap<PathBuf, String> {
     })
     .unwrap()
 }
+
+#[test]
+fn a_run_under_an_id_in_use_leaves_the_other_container_alone() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host);
+    let bundle = Bundle::new(&host, "c", sleeper(Spec::docker()));
+    runtime.up(&bundle);
+    let message = runtime.run(&bundle).fails(1);
+    assert!(message.contains("already exists"), "{message}");
+    runtime
+        .call(&["run", "--detach", "--bundle", "/run/bundles/c", "c"])
+        .fails(1);
+    assert_eq!(runtime.state("c")["status"], "running");
+}
