@@ -29,6 +29,7 @@ pub mod device_cgroup;
 pub mod error;
 pub mod id;
 pub mod inject;
+pub mod keyring;
 pub mod lifecycle;
 pub mod request;
 pub mod seal;

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use amd_runtime::{ContainerId, CreateOptions};
+use amd_runtime::{ContainerId, CreateOptions, keyring};
 use anyhow::{Context as _, Result};
 
-use super::{Context, keyring};
+use super::Context;
 
 /// Create a container; its program starts with `start`
 #[derive(Debug, clap::Args)]
@@ -66,7 +66,7 @@ impl BuildArgs {
     /// Gives this process, and so the container, a session keyring of its own.
     pub fn join_keyring(&self, id: &ContainerId) -> Result<()> {
         if !self.no_new_keyring {
-            keyring::join_session(id)?;
+            keyring::join_session(id).context("see --no-new-keyring")?;
         }
         Ok(())
     }

@@ -7,7 +7,6 @@ mod events;
 mod exec;
 mod features;
 mod foreground;
-mod keyring;
 mod kill;
 mod list;
 mod pause;

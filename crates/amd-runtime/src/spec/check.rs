@@ -46,6 +46,14 @@ pub fn check_process(process: &Value) -> Result<(), SpecError> {
         }
         Some(_) => {}
     }
+    if process
+        .get("selinuxLabel")
+        .and_then(Value::as_str)
+        .is_some_and(|label| !label.is_empty())
+    {
+        // libcontainer would start the process without the label, and nobody would know.
+        return refuse("process.selinuxLabel: this runtime cannot set SELinux labels");
+    }
     let args = strings(process, "args")?;
     if args.is_empty() {
         return refuse("args must not be empty");
@@ -185,6 +193,11 @@ mod tests {
                 "Cwd property must not be empty",
             ),
             ("/process/cwd", json!("tmp"), "Cwd must be an absolute path"),
+            (
+                "/process/selinuxLabel",
+                json!("system_u:system_r:container_t:s0"),
+                "selinuxLabel",
+            ),
             ("/process/args", Value::Null, "args must not be empty"),
             ("/process/args", json!([]), "args must not be empty"),
             ("/process/args", json!([1]), "process.args"),

@@ -109,7 +109,7 @@ impl Bundle {
             .and_then(Value::as_str)
             .unwrap_or_default();
         let rootfs = directory(&dir.join(root))?;
-        refuse_linked_dev(&rootfs)?;
+        check_dev(&rootfs)?;
         Ok(Self { dir, rootfs, spec })
     }
 
@@ -122,16 +122,16 @@ impl Bundle {
     }
 }
 
-/// Refuses an image whose /dev is a symbolic link.
+/// Refuses an image whose /dev is something else than a directory.
 ///
 /// libcontainer makes its default links (/dev/fd, /dev/ptmx, ...) by the bare path
-/// below the root filesystem (`rootfs/symlink.rs`), before it enters it: a link at
-/// /dev would lead it to a directory of the host.
-fn refuse_linked_dev(rootfs: &Path) -> Result<(), SpecError> {
+/// below the root filesystem (`rootfs/symlink.rs`), before it enters it: a symbolic link
+/// at /dev would lead it to a directory of the host.
+fn check_dev(rootfs: &Path) -> Result<(), SpecError> {
     let dev = rootfs.join("dev");
     match dev.symlink_metadata() {
-        Ok(metadata) if metadata.is_symlink() => Err(SpecError::Field(format!(
-            "{} is a symbolic link: an image must have a directory there, or nothing",
+        Ok(metadata) if !metadata.is_dir() => Err(SpecError::Field(format!(
+            "{} is not a directory: an image must have a directory there, or nothing",
             dev.display()
         ))),
         _ => Ok(()),
