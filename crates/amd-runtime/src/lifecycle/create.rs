@@ -11,7 +11,7 @@ use super::build::{BuildOptions, build};
 use super::device_nodes::ContainerRoot;
 use super::grant::Grant;
 use super::undo::{Undo, recover};
-use super::{ContainerId, Runtime};
+use super::{ContainerId, Runtime, write_pid};
 use crate::cgroup::{Cgroup, fs_driver_dirs, unified_dir_of};
 use crate::device_cgroup::{DeviceCgroupError, DeviceRule, DeviceTable, enforce, rules_from_spec};
 use crate::error::{Error, Result};
@@ -19,7 +19,7 @@ use crate::inject::inject;
 use crate::request;
 use crate::spec::Bundle;
 use crate::spec::effective::{cgroups_path, effective};
-use crate::state::{ContainerDir, Phase, ProcessRef, Record, write_atomically, write_pid_file};
+use crate::state::{ContainerDir, Phase, ProcessRef, Record, write_atomically};
 
 /// How a container is created.
 #[derive(Clone, Debug, Default)]
@@ -128,13 +128,7 @@ impl Runtime {
         root.check_nodes(&granted_nodes)?;
         record.enforcement = Some(enforce(pid, &rules)?);
         record.phase = Phase::Created;
-        if let Some(path) = &options.pid_file {
-            write_pid_file(path, pid).map_err(|source| Error::Io {
-                what: "cannot write the pid file",
-                path: path.clone(),
-                source,
-            })?;
-        }
+        write_pid(options.pid_file.as_deref(), init)?;
         dir.save(&record)?;
         undo.commit();
         Ok(init)

@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use super::build::{BuildOptions, base, with_causes};
 use super::executor::{Program, Restrictions};
 use super::status::Status;
-use super::{ContainerId, Runtime};
+use super::{ContainerId, Runtime, write_pid};
 use crate::error::{Error, Result};
 use crate::inject::add_gids;
 use crate::spec::check::check_process;
 use crate::spec::{SpecError, effective};
-use crate::state::{ContainerDir, ProcessRef, Record, write_atomically, write_pid_file};
+use crate::state::{ContainerDir, ProcessRef, Record, write_atomically};
 
 /// How a process is executed in a container.
 #[derive(Clone, Debug, Default)]
@@ -71,13 +71,7 @@ impl Runtime {
         let pid = start_process(&dir, &record, &workspace, program, options)?;
         let process = ProcessRef::of(pid)
             .ok_or_else(|| Error::Status(format!("the process in container {id} is gone")))?;
-        if let Some(path) = &options.pid_file {
-            write_pid_file(path, pid).map_err(|source| Error::Io {
-                what: "cannot write the pid file",
-                path: path.clone(),
-                source,
-            })?;
-        }
+        write_pid(options.pid_file.as_deref(), process)?;
         Ok(process)
     }
 }

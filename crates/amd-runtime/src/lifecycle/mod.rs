@@ -31,10 +31,12 @@ pub use signal::{UnknownSignal, parse_signal};
 pub use status::{ContainerState, GRANTED, Status};
 pub use update::Limits;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::ContainerId;
 use crate::settings::Settings;
-use crate::state::{ContainerDir, LOCK_PATIENCE, Lock, Record, StateRoot};
+use crate::state::{
+    ContainerDir, LOCK_PATIENCE, Lock, ProcessRef, Record, StateRoot, write_pid_file,
+};
 
 /// Where state is kept unless told otherwise: a tmpfs.
 pub const DEFAULT_ROOT: &str = "/run/amd-container-runtime";
@@ -103,4 +105,14 @@ impl Runtime {
         let record = dir.record()?;
         Ok((dir, record, lock))
     }
+}
+
+/// Tells the engine the pid of a process that was made, where it asked for that.
+fn write_pid(file: Option<&Path>, process: ProcessRef) -> Result<()> {
+    let Some(path) = file else { return Ok(()) };
+    write_pid_file(path, process.pid).map_err(|source| Error::Io {
+        what: "cannot write the pid file",
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -1,0 +1,235 @@
+//! The cgroup of a container: its processes, its freezer, its removal.
+//!
+//! libcontainer makes the cgroup, puts the container in and sets the limits. What it
+//! does afterwards has holes that this module closes: it fails to delete a cgroup in
+//! which the container made cgroups of its own (youki removes the top directory only),
+//! and it signals whatever is in the path that the spec names, the runtime's own
+//! cgroup included. Here only directories that were made for the container count.
+
+mod freezer;
+mod paths;
+mod tree;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+pub use paths::{fs_driver_dirs, unified_dir_of};
+
+use crate::state::ProcessRef;
+use tree::{pids_in_tree, remove_tree};
+
+/// How long to wait for the kernel to freeze, to kill or to let a directory go.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Why a cgroup could not be handled.
+#[derive(Debug, thiserror::Error)]
+pub enum CgroupError {
+    /// The mounts of this process could not be read.
+    #[error("cannot read the cgroup mounts of this host")]
+    Mounts(#[source] procfs::ProcError),
+    /// The host has no cgroup hierarchy that a container could be put in.
+    #[error("no cgroup hierarchy is mounted on this host")]
+    NoHierarchy,
+    /// `linux.cgroupsPath` leaves its hierarchy or is its root.
+    #[error("linux.cgroupsPath {path:?} does not name a cgroup below the root of its hierarchy")]
+    Path {
+        /// The path of the spec.
+        path: PathBuf,
+    },
+    /// There are processes in the cgroup of a container that is yet to be created.
+    #[error("container's cgroup is not empty: {count} process(es) found in {dir:?}")]
+    NotEmpty {
+        /// One of its directories.
+        dir: PathBuf,
+        /// How many processes are in it.
+        count: usize,
+    },
+    /// The kernel did not do in time what it was told.
+    #[error("cgroup {dir:?} could not be {what} within {} s", PATIENCE.as_secs())]
+    Timeout {
+        /// The directory.
+        dir: PathBuf,
+        /// What it should have become.
+        what: &'static str,
+    },
+    /// The cgroup has no freezer.
+    #[error("the cgroup has no freezer: cannot pause")]
+    NoFreezer,
+    /// A file of the cgroup could not be read or written.
+    #[error("{what} {path:?}")]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CgroupError {
+    let path = path.to_owned();
+    move |source| CgroupError::Io { what, path, source }
+}
+
+/// The cgroup of one container: its directories, one a hierarchy.
+#[derive(Clone, Debug, Default)]
+pub struct Cgroup {
+    dirs: Vec<PathBuf>,
+}
+
+impl Cgroup {
+    /// The cgroup with these directories.
+    pub fn new(dirs: Vec<PathBuf>) -> Self {
+        Self { dirs }
+    }
+
+    /// Its directories; they need not exist.
+    pub fn dirs(&self) -> &[PathBuf] {
+        &self.dirs
+    }
+
+    /// Refuses a cgroup that has processes: they would become the container's, be
+    /// frozen with it and killed with it.
+    ///
+    /// # Errors
+    /// [`CgroupError::NotEmpty`] with runc's words.
+    pub fn must_be_empty(&self) -> Result<(), CgroupError> {
+        for dir in &self.dirs {
+            let count = pids_in_tree(dir)?.len();
+            if count > 0 {
+                return Err(CgroupError::NotEmpty {
+                    dir: dir.clone(),
+                    count,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The directories that exist already.
+    pub fn existing(&self) -> Vec<PathBuf> {
+        self.dirs
+            .iter()
+            .filter(|dir| dir.exists())
+            .cloned()
+            .collect()
+    }
+
+    /// All pids in the cgroup and the cgroups below it, in every hierarchy, sorted.
+    ///
+    /// # Errors
+    /// Where a directory that exists cannot be read.
+    pub fn pids(&self) -> Result<Vec<i32>, CgroupError> {
+        let mut all = BTreeSet::new();
+        for dir in &self.dirs {
+            all.extend(pids_in_tree(dir)?);
+        }
+        Ok(all.into_iter().collect())
+    }
+
+    /// Sends `signal` to every process of the cgroup, once.
+    ///
+    /// # Errors
+    /// Where the processes cannot be listed; one that exits meanwhile is no error.
+    pub fn signal_all(&self, signal: i32) -> Result<(), CgroupError> {
+        for pid in self.pids()? {
+            if let Some(process) = ProcessRef::of(pid)
+                && let Err(err) = process.signal(signal)
+                && err != Errno::ESRCH
+            {
+                tracing::warn!(pid, signal, %err, "cannot signal a process of the container");
+            }
+        }
+        Ok(())
+    }
+
+    /// Kills everything in the cgroup, frozen or not, and waits until it is empty.
+    ///
+    /// # Errors
+    /// [`CgroupError::Timeout`] where something survives, as a process in an
+    /// uninterruptible wait can.
+    pub fn kill(&self) -> Result<(), CgroupError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            for dir in &self.dirs {
+                // v2, Linux 5.14 and later: all at once, forks included.
+                let _ = fs::write(dir.join("cgroup.kill"), "1");
+            }
+            self.signal_all(libc::SIGKILL)?;
+            if self.is_frozen() {
+                // A frozen process on v1 dies when it is thawed.
+                self.write_freezer(false)?;
+            }
+            let alive = self
+                .pids()?
+                .into_iter()
+                .filter_map(ProcessRef::of)
+                .any(|p| p.is_alive());
+            if !alive {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                let dir = self.dirs.first().cloned().unwrap_or_default();
+                return Err(CgroupError::Timeout {
+                    dir,
+                    what: "emptied",
+                });
+            }
+            sleep(PAUSE);
+        }
+    }
+
+    /// Removes the cgroup and those that the container made below it, deepest first.
+    ///
+    /// # Errors
+    /// [`CgroupError::Timeout`] where a directory stays busy. Every directory is tried
+    /// before the first error is reported.
+    pub fn remove(&self) -> Result<(), CgroupError> {
+        let mut first_error = Ok(());
+        for dir in &self.dirs {
+            let removed = remove_tree(dir, Instant::now() + PATIENCE);
+            if first_error.is_ok() {
+                first_error = removed;
+            }
+        }
+        first_error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn removal_takes_nested_directories_and_forgives_missing_ones() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = tmp.path().join("container");
+        fs::create_dir_all(dir.join("a/b/c")).unwrap();
+        let cgroup = Cgroup::new(vec![dir.clone(), tmp.path().join("never-made")]);
+        cgroup.remove().unwrap();
+        assert!(!dir.exists());
+        assert!(cgroup.pids().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_cgroup_with_processes_is_refused_with_runcs_words() {
+        let tmp = tempfile::tempdir().unwrap();
+        fs::create_dir(tmp.path().join("sub")).unwrap();
+        fs::write(tmp.path().join("sub/cgroup.procs"), "1\n2\n").unwrap();
+        let err = Cgroup::new(vec![tmp.path().to_owned()])
+            .must_be_empty()
+            .unwrap_err();
+        assert!(
+            err.to_string()
+                .starts_with("container's cgroup is not empty: 2 process(es)")
+        );
+    }
+}

@@ -1,0 +1,290 @@
+//! The command line: what can be written there.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use amd_runtime::lifecycle::DEFAULT_ROOT;
+use anyhow::Result;
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use super::{
+    Context, config, create, delete, events, exec, features, kill, list, pause, ps, run, spec,
+    start, state, update,
+};
+use crate::logging::{Format, Log};
+
+/// An OCI runtime that gives a container the AMD GPUs it asked for, and no others
+///
+/// Containers are made from bundles: a directory with a config.json and a root
+/// filesystem. A container asks for GPUs with the variable AMD_VISIBLE_DEVICES in its
+/// environment: all, none, or a list of indices, ranges, UUIDs, PCI addresses and CDI
+/// names.
+#[derive(Debug, Parser)]
+#[command(name = "amd-container-runtime", version, long_version = LONG_VERSION)]
+#[command(
+    propagate_version = false,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Behind the name and " " in `--version`: dockerd reads this.
+const LONG_VERSION: &str = concat!(
+    "version ",
+    env!("CARGO_PKG_VERSION"),
+    "\nspec: 1.2.0\nlibcontainer: 0.7.0 (youki)"
+);
+
+/// Options of every command.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Global {
+    /// Log every step
+    #[arg(long, global = true)]
+    pub debug: bool,
+    /// File to log to, beside stderr
+    #[arg(long, global = true, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Form of the log
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
+    pub log_format: Format,
+    /// Directory for the state of containers, on a tmpfs
+    #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_ROOT)]
+    pub root: PathBuf,
+    /// Let systemd make the cgroups; expects cgroupsPath as "slice:prefix:name"
+    #[arg(long, global = true)]
+    pub systemd_cgroup: bool,
+    /// Settings file [default: /etc/amd-container-runtime/config.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Ignore cgroup permission errors; only "auto" and "false" are supported
+    // Not global: `spec` has a switch of that name.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub rootless: String,
+    /// Accepted for callers of old runc versions
+    #[arg(long, global = true, hide = true, value_name = "FILE")]
+    pub criu: Option<PathBuf>,
+}
+
+/// A command; each is documented at its arguments.
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
+pub enum Command {
+    Create(create::Args),
+    Start(start::Args),
+    Run(run::Args),
+    Exec(exec::Args),
+    State(state::Args),
+    Kill(kill::Args),
+    Delete(delete::Args),
+    List(list::Args),
+    Ps(ps::Args),
+    Pause(pause::PauseArgs),
+    Resume(pause::ResumeArgs),
+    Update(update::Args),
+    Events(events::Args),
+    Features(features::Args),
+    Spec(spec::Args),
+    Config(config::Args),
+}
+
+impl Command {
+    /// Its name on the command line.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "create",
+            Self::Start(_) => "start",
+            Self::Run(_) => "run",
+            Self::Exec(_) => "exec",
+            Self::State(_) => "state",
+            Self::Kill(_) => "kill",
+            Self::Delete(_) => "delete",
+            Self::List(_) => "list",
+            Self::Ps(_) => "ps",
+            Self::Pause(_) => "pause",
+            Self::Resume(_) => "resume",
+            Self::Update(_) => "update",
+            Self::Events(_) => "events",
+            Self::Features(_) => "features",
+            Self::Spec(_) => "spec",
+            Self::Config(_) => "config",
+        }
+    }
+
+    /// Whether a process of this command ends up inside a container.
+    pub fn enters_container(&self) -> bool {
+        matches!(self, Self::Create(_) | Self::Run(_) | Self::Exec(_))
+    }
+
+    /// Runs it.
+    pub fn run(self, context: &Context) -> Result<ExitCode> {
+        match self {
+            Self::Create(args) => args.run(context),
+            Self::Start(args) => args.run(context),
+            Self::Run(args) => args.run(context),
+            Self::Exec(args) => args.run(context),
+            Self::State(args) => args.run(context),
+            Self::Kill(args) => args.run(context),
+            Self::Delete(args) => args.run(context),
+            Self::List(args) => args.run(context),
+            Self::Ps(args) => args.run(context),
+            Self::Pause(args) => args.run(context),
+            Self::Resume(args) => args.run(context),
+            Self::Update(args) => args.run(context),
+            Self::Events(args) => args.run(context),
+            Self::Features(args) => args.run(),
+            Self::Spec(args) => args.run(),
+            Self::Config(args) => args.run(),
+        }
+    }
+}
+
+/// Parses the command line; where it makes no sense or asks for help, prints what there
+/// is to say and returns the exit status.
+pub fn parse() -> Result<Cli, ExitCode> {
+    let parsed = go_booleans(Cli::command())
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.map_err(|err| {
+        if err.use_stderr() {
+            log_usage_error(&err.to_string());
+        }
+        // A closed pipe is no failure of ours.
+        let _ = err.print();
+        // runc exits with 1 where clap would with 2.
+        ExitCode::from(u8::from(err.use_stderr()))
+    })
+}
+
+/// Writes a command line that makes no sense to the log that it names, if it names one:
+/// an engine that calls with an option too new for us shows its user nothing else.
+fn log_usage_error(message: &str) {
+    let args: Vec<String> = std::env::args().collect();
+    let value_of = |option: &str| {
+        args.iter().enumerate().find_map(|(at, arg)| {
+            let rest = arg.strip_prefix(option)?;
+            if rest.is_empty() {
+                args.get(at + 1).cloned()
+            } else {
+                rest.strip_prefix('=').map(str::to_owned)
+            }
+        })
+    };
+    let format = match value_of("--log-format").as_deref() {
+        Some("json") => Format::Json,
+        _ => Format::Text,
+    };
+    if let Some(mut log) = value_of("--log").and_then(|path| Log::open(path.as_ref(), format).ok())
+    {
+        log.error(message.trim_end());
+    }
+}
+
+/// Lets every switch be written as Go's flag parser takes it, too: `--force=true`.
+fn go_booleans(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|arg| {
+        if !matches!(arg.get_action(), ArgAction::SetTrue) {
+            return arg;
+        }
+        arg.action(ArgAction::Set)
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+            .default_value("false")
+            .hide_default_value(true)
+            .hide_possible_values(true)
+    });
+    command.mut_subcommands(go_booleans)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parses(args: &[&str]) -> Result<Cli, clap::Error> {
+        let args = std::iter::once("amd-container-runtime").chain(args.iter().copied());
+        go_booleans(Cli::command())
+            .try_get_matches_from(args)
+            .and_then(|matches| Cli::from_arg_matches(&matches))
+    }
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        go_booleans(Cli::command()).debug_assert();
+    }
+
+    #[test]
+    fn what_engines_and_people_type_is_understood() {
+        for line in [
+            "--root /r --log /l --log-format json create --bundle /b --pid-file /p id",
+            "--root /r --log /l --log-format json --systemd-cgroup create -b /b --console-socket /s id",
+            "create id --bundle /b",
+            "create --no-pivot --no-new-keyring --preserve-fds 3 id",
+            "run -d --pid-file /p id",
+            "run --keep id",
+            "start id",
+            "state id",
+            "kill id 9",
+            "kill --all id SIGTERM",
+            "kill -a id",
+            "delete --force id",
+            "delete -f id",
+            "delete --force=true id",
+            "exec --process /p --detach --pid-file /f id",
+            "exec -t --user 1:2 -e A=1 --cwd /x id ls -l --color",
+            "exec -d id true",
+            "list -q",
+            "list --format json",
+            "ps --format json id",
+            "ps id -aux",
+            "pause id",
+            "resume id",
+            "update --resources - id",
+            "update --memory 100M --cpu-share 512 --pids-limit -1 id",
+            "events --stats id",
+            "events --interval 1s id",
+            "features",
+            "spec --bundle /b",
+        ] {
+            let args: Vec<_> = line.split(' ').collect();
+            parses(&args).unwrap_or_else(|err| panic!("{line}: {err}"));
+        }
+    }
+
+    #[test]
+    fn words_behind_the_id_of_exec_are_the_programs() {
+        let cli = parses(&["exec", "id", "sh", "-c", "x", "--tty", "-d"]).unwrap();
+        let Command::Exec(args) = cli.command else {
+            panic!("not exec")
+        };
+        assert_eq!(args.command(), ["sh", "-c", "x", "--tty", "-d"]);
+        assert!(!args.is_detached());
+    }
+
+    #[test]
+    fn unknown_options_are_errors() {
+        for line in [
+            "create --bogus id",
+            "bogus id",
+            "create",
+            "create a b",
+            "kill",
+            "kill a 9 b",
+        ] {
+            assert!(
+                parses(&line.split(' ').collect::<Vec<_>>()).is_err(),
+                "{line}"
+            );
+        }
+    }
+}
