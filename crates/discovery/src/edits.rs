@@ -118,11 +118,38 @@ pub fn container_edits<'a>(
     host: &HostRoot,
     gpus: impl IntoIterator<Item = &'a Gpu>,
 ) -> Result<ContainerEdits, EditsError> {
+    let nodes = device_paths(gpus)?
+        .into_iter()
+        .map(|(path, gpu)| device_node(host, path, gpu))
+        .collect::<Result<_, _>>()?;
+    Ok(ContainerEdits::of_nodes(nodes))
+}
+
+impl ContainerEdits {
+    /// The edits that add these nodes, and the groups that own them.
+    pub(crate) fn of_nodes(device_nodes: Vec<DeviceNode>) -> Self {
+        let gids: BTreeSet<u32> = device_nodes
+            .iter()
+            .map(|node| node.gid)
+            .filter(|&gid| gid != 0)
+            .collect();
+        Self {
+            device_nodes,
+            additional_gids: gids.into_iter().collect(),
+        }
+    }
+}
+
+/// The device nodes that `gpus` come with, each once and with a GPU that needs it, in the order of
+/// [`ContainerEdits::device_nodes`]. Fails on a GPU that has no node a container could use.
+pub(crate) fn device_paths<'a>(
+    gpus: impl IntoIterator<Item = &'a Gpu>,
+) -> Result<Vec<(&'a Path, &'a Gpu)>, EditsError> {
     let gpus: Vec<&Gpu> = gpus.into_iter().collect();
-    let mut device_nodes = Vec::with_capacity(1 + 2 * gpus.len());
+    let mut paths = Vec::with_capacity(1 + 2 * gpus.len());
     let mut seen = HashSet::new();
-    if let Some(gpu) = gpus.iter().find(|gpu| !gpu.graphics_only()) {
-        device_nodes.push(device_node(host, Path::new(KFD), gpu)?);
+    if let Some(&gpu) = gpus.iter().find(|gpu| !gpu.graphics_only()) {
+        paths.push((Path::new(KFD), gpu));
     }
     for gpu in gpus {
         let ready = gpu.render.is_some() || gpu.graphics_only() && gpu.card.is_some();
@@ -133,20 +160,12 @@ pub fn container_edits<'a>(
             });
         }
         for path in [&gpu.card, &gpu.render].into_iter().flatten() {
-            if seen.insert(path) {
-                device_nodes.push(device_node(host, path, gpu)?);
+            if seen.insert(path.as_os_str()) {
+                paths.push((path, gpu));
             }
         }
     }
-    let gids: BTreeSet<u32> = device_nodes
-        .iter()
-        .map(|node| node.gid)
-        .filter(|&gid| gid != 0)
-        .collect();
-    Ok(ContainerEdits {
-        device_nodes,
-        additional_gids: gids.into_iter().collect(),
-    })
+    Ok(paths)
 }
 
 fn device_node(host: &HostRoot, on_host: &Path, gpu: &Gpu) -> Result<DeviceNode, EditsError> {
@@ -181,113 +200,4 @@ fn from_metadata(on_host: &Path, metadata: &Metadata) -> DeviceNode {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ComputeNode;
-    use crate::join::{Board, KfdTopology, join};
-
-    /// A GPU for graphics only, whose nodes are these.
-    fn gpu(card: Option<&str>, render: Option<&str>) -> Gpu {
-        let boards = [Board::at("0000:05:00.0".parse().unwrap())];
-        let gpu = join(&boards, &KfdTopology::default(), &Default::default()).remove(0);
-        Gpu {
-            card: card.map(Into::into),
-            render: render.map(Into::into),
-            ..gpu
-        }
-    }
-
-    fn computing(gpu: Gpu) -> Gpu {
-        Gpu {
-            compute: Some(ComputeNode {
-                node_id: 1,
-                gpu_id: 2,
-                gfx: None,
-            }),
-            ..gpu
-        }
-    }
-
-    #[test]
-    fn numbers_mode_and_owner_are_the_nodes_own() {
-        let gpu = gpu(Some("/dev/null"), Some("/dev/zero"));
-        let edits = container_edits(&HostRoot::system(), [&gpu]).unwrap();
-        let node = |path: &str, minor| DeviceNode {
-            path: path.into(),
-            major: 1,
-            minor,
-            mode: 0o666,
-            uid: 0,
-            gid: 0,
-        };
-        assert_eq!(
-            edits.device_nodes,
-            [node("/dev/null", 3), node("/dev/zero", 5)]
-        );
-        assert!(edits.additional_gids.is_empty());
-    }
-
-    #[test]
-    fn a_gpu_named_twice_counts_once() {
-        let gpu = gpu(Some("/dev/null"), None);
-        let edits = container_edits(&HostRoot::system(), [&gpu, &gpu]).unwrap();
-        assert_eq!(edits.device_nodes.len(), 1);
-    }
-
-    #[test]
-    fn no_gpus_need_no_edits() {
-        let nowhere = HostRoot::new("/nowhere");
-        assert_eq!(
-            container_edits(&nowhere, []).unwrap(),
-            ContainerEdits::default()
-        );
-    }
-
-    #[test]
-    fn a_missing_node_is_named() {
-        let dir = tempfile::tempdir().unwrap();
-        let host = HostRoot::new(dir.path());
-        let gpu = gpu(Some("/dev/dri/card1"), Some("/dev/dri/renderD128"));
-        let error = container_edits(&host, [&gpu]).unwrap_err();
-        let path = dir.path().join("dev/dri/card1");
-        assert_eq!(
-            error.to_string(),
-            format!(
-                "cannot stat {}, a device node of GPU 0 (0000:05:00.0)",
-                path.display()
-            )
-        );
-        assert!(error.hint().unwrap().contains("udevadm trigger"));
-
-        let error = container_edits(&host, [&computing(gpu)]).unwrap_err();
-        assert!(error.to_string().contains("/dev/kfd"), "{error}");
-        assert!(error.hint().unwrap().contains("modprobe amdgpu"));
-    }
-
-    #[test]
-    fn a_file_is_no_device_node() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir_all(dir.path().join("dev/dri")).unwrap();
-        fs::write(dir.path().join("dev/dri/card1"), "").unwrap();
-        let gpu = gpu(Some("/dev/dri/card1"), None);
-        let error = container_edits(&HostRoot::new(dir.path()), [&gpu]).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("dev/dri/card1 is not a character device"),
-            "{error}"
-        );
-        assert!(error.hint().unwrap().starts_with("remove "));
-    }
-
-    #[test]
-    fn a_gpu_without_nodes_cannot_be_given() {
-        let host = HostRoot::system();
-        let error = container_edits(&host, [&gpu(None, None)]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "GPU 0 (0000:05:00.0) has no DRM node that a container could use"
-        );
-        assert!(error.hint().unwrap().contains("try again"));
-    }
-}
+mod tests;

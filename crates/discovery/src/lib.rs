@@ -19,6 +19,7 @@
 //! [`HostRoot`]). It starts no process and no thread.
 
 mod attribute;
+pub mod cdi;
 mod drm;
 pub mod edits;
 mod error;

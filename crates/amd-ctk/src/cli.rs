@@ -1,0 +1,74 @@
+//! The command line. Man pages and shell completions are made from these
+//! definitions, so they hold no logic.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::output::Format;
+
+/// Finds AMD GPUs and tells container engines about them
+#[derive(Debug, Parser)]
+#[command(name = "amd-ctk", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that may stand before or after the command.
+#[derive(Debug, Args)]
+pub struct GlobalArgs {
+    /// Say on stderr what is done
+    #[arg(short, long, global = true)]
+    pub debug: bool,
+
+    /// Read /sys and /dev of the host below this directory
+    ///
+    /// For a container that sees the host's files somewhere else, such as a
+    /// privileged pod with the host's root mounted on /host.
+    #[arg(long, value_name = "PATH", default_value = "/", global = true)]
+    pub host_root: PathBuf,
+}
+
+/// A group of commands, or a command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Look at the AMD GPUs of this host
+    #[command(subcommand)]
+    Gpu(GpuCommand),
+
+    /// The AMD GPUs as devices of the Container Device Interface (CDI)
+    #[command(subcommand)]
+    Cdi(CdiCommand),
+
+    /// Print the version
+    Version,
+}
+
+/// Commands on GPUs.
+#[derive(Debug, Subcommand)]
+pub enum GpuCommand {
+    /// List the GPUs in the order in which AMD_VISIBLE_DEVICES counts them
+    List(GpuListArgs),
+}
+
+/// Arguments of `gpu list`.
+#[derive(Debug, Args)]
+pub struct GpuListArgs {
+    /// How the list is written
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// Commands on CDI devices.
+#[derive(Debug, Subcommand)]
+pub enum CdiCommand {
+    /// List the names under which containers can ask for the GPUs, and their nodes
+    ///
+    /// Fails if a device node is missing: a container could not get that GPU.
+    List,
+}

@@ -1,0 +1,17 @@
+//! Configuration files of others: read, edited in memory so that every byte that is not
+//! ours stays, and written whole or not at all.
+//!
+//! [`json`] and [`toml`] are pure edits, text to text. [`ConfigFile`] is the file they
+//! come from and go to.
+
+mod diff;
+mod error;
+mod file;
+pub mod json;
+mod json_style;
+//pub mod toml;
+//mod toml_block;
+
+pub use diff::unified_diff;
+pub use error::{ConfigError, EditError, Position};
+pub use file::ConfigFile;

@@ -1,0 +1,7 @@
+//! `amd-ctk`: finds AMD GPUs and tells container engines about them.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    amd_ctk::main(std::env::args_os())
+}
