@@ -309,3 +309,38 @@ fn no_program_of_the_host_is_executed_to_create_a_container() {
         assert!(known.iter().any(|known| line.contains(known)), "{line}");
     }
 }
+
+/// The capability sets of a process, by its own words.
+const CAPABILITIES: &str = "grep ^Cap /proc/self/status | cut -f2 | tr '\\n' ' '";
+
+const NO_CAPABILITY: &str =
+    "0000000000000000 0000000000000000 0000000000000000 0000000000000000 0000000000000000";
+
+#[test]
+fn a_process_that_names_no_capabilities_has_none() {
+    let Some(host) = host() else { return };
+    let spec = Spec::minimal().sh(CAPABILITIES);
+    let runtime = Runtime::under_test(&host);
+    let seen = runtime.run(&Bundle::new(&host, "c", spec)).ok();
+    assert_eq!(seen.trim(), NO_CAPABILITY);
+}
+
+#[test]
+fn an_executed_process_that_names_no_capabilities_has_the_containers() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host);
+    let spec = Spec::minimal()
+        .args(&["sleep", "60"])
+        .capabilities(&["CAP_KILL"]);
+    runtime.up(&Bundle::new(&host, "c", spec));
+    let process = "/run/bundles/process.json";
+    let json = format!(
+        r#"{{"cwd": "/", "args": ["sh", "-c", {CAPABILITIES:?}], "env": ["PATH=/bin"],
+            "user": {{"uid": 0, "gid": 0}}}}"#
+    );
+    host.inside(|| fs::write(process, json)).unwrap().unwrap();
+    let seen = runtime.call(&["exec", "--process", process, "c"]).ok();
+    let kill = format!("{:016x}", 1 << 5);
+    let none = "0000000000000000";
+    assert_eq!(seen.trim(), [none, &kill, &kill, &kill, none].join(" "));
+}

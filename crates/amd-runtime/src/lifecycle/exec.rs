@@ -64,8 +64,9 @@ impl Runtime {
             _ => return Err(Error::Status("cannot exec in a stopped container".into())),
         }
         check_process(&process)?;
+        inherit_capabilities(&dir, &mut process)?;
         add_gids(&mut process, &record.gpu_gids)?;
-        effective::normalize_process(&mut process);
+        effective::normalize_process(&mut process)?;
         let program = restricted_program(&dir, &mut process)?;
         let workspace = Workspace::new(&dir, &process)?;
         let pid = start_process(&dir, &record, &workspace, program, options)?;
@@ -74,6 +75,15 @@ impl Runtime {
         write_pid(options.pid_file.as_deref(), process)?;
         Ok(process)
     }
+}
+
+/// A process that names no capabilities has those of the container, as with runc.
+fn inherit_capabilities(dir: &ContainerDir, process: &mut Value) -> Result<()> {
+    if process.get("capabilities").is_none_or(Value::is_null) {
+        let mut spec = read_config(dir)?;
+        process["capabilities"] = spec["process"]["capabilities"].take();
+    }
+    Ok(())
 }
 
 fn start_process(

@@ -31,15 +31,35 @@ pub fn effective(mut spec: Value, id: &ContainerId, rootfs: &Path) -> Result<Val
     name_cgroup(linux, id);
     deny_devices_first(array(object(linux, "resources")?, "devices")?);
     fold_duplicate_devices(array(linux, "devices")?);
-    normalize_process(object(&mut spec, "process")?);
+    normalize_process(object(&mut spec, "process")?)?;
     Ok(spec)
 }
 
 /// A process object in the form that libcontainer runs right: that of a spec, or one
 /// of `exec`.
-pub fn normalize_process(process: &mut Value) {
+///
+/// # Errors
+/// Where a field that has to be changed is of the wrong type.
+pub fn normalize_process(process: &mut Value) -> Result<(), SpecError> {
     drop_unset_no_new_privileges(process);
     drop_unknown_capabilities(process);
+    name_every_capability_set(process)
+}
+
+/// libcontainer leaves a capability set alone that the spec does not name: a process
+/// without `capabilities` would keep all that the runtime has. With runc it has none.
+fn name_every_capability_set(process: &mut Value) -> Result<(), SpecError> {
+    let capabilities = object(process, "capabilities")?;
+    for set in [
+        "bounding",
+        "effective",
+        "permitted",
+        "inheritable",
+        "ambient",
+    ] {
+        array(capabilities, set)?;
+    }
+    Ok(())
 }
 
 /// Without a mount at /dev, libcontainer makes links and device nodes in the root
@@ -229,6 +249,23 @@ mod tests {
             let spec = of(json!({"process": {"noNewPrivileges": value}}));
             assert_eq!(spec["process"].get("noNewPrivileges").is_some(), stays);
         }
+    }
+
+    #[test]
+    fn capability_sets_that_are_not_named_are_empty() {
+        let sets =
+            |process: Value| of(json!({"process": process}))["process"]["capabilities"].clone();
+        let none = json!({"bounding": [], "effective": [], "permitted": [], "inheritable": [],
+            "ambient": []});
+        assert_eq!(sets(json!({})), none);
+        assert_eq!(sets(json!({"capabilities": null})), none);
+        let some = sets(json!({"capabilities": {"bounding": ["CAP_KILL"], "ambient": null}}));
+        assert_eq!(
+            (&some["bounding"], &some["effective"]),
+            (&json!(["CAP_KILL"]), &json!([]))
+        );
+        assert_eq!(some["ambient"], json!([]));
+        assert!(normalize_process(&mut json!({"capabilities": "all"})).is_err());
     }
 
     #[test]
