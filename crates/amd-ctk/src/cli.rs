@@ -1,11 +1,16 @@
 //! The command line. Man pages and shell completions are made from these
 //! definitions, so they hold no logic.
 
+mod cdi;
+pub mod runtime;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::output::Format;
+
+pub use cdi::{CdiCommand, CdiGenerateArgs, CdiListArgs, CdiValidateArgs, Naming, SpecFormat};
 
 /// Finds AMD GPUs and tells container engines about them
 #[derive(Debug, Parser)]
@@ -45,6 +50,14 @@ pub enum Command {
     #[command(subcommand)]
     Cdi(CdiCommand),
 
+    /// The OCI runtimes that container engines know
+    #[command(subcommand)]
+    Runtime(runtime::RuntimeCommand),
+
+    /// `configure runtime`: the same as `runtime configure`
+    #[command(subcommand, hide = true)]
+    Configure(runtime::ConfigureCommand),
+
     /// Print the version
     Version,
 }
@@ -54,6 +67,9 @@ pub enum Command {
 pub enum GpuCommand {
     /// List the GPUs in the order in which AMD_VISIBLE_DEVICES counts them
     List(GpuListArgs),
+
+    /// Show all that is known of some GPUs
+    Show(GpuShowArgs),
 }
 
 /// Arguments of `gpu list`.
@@ -64,11 +80,14 @@ pub struct GpuListArgs {
     pub format: Format,
 }
 
-/// Commands on CDI devices.
-#[derive(Debug, Subcommand)]
-pub enum CdiCommand {
-    /// List the names under which containers can ask for the GPUs, and their nodes
-    ///
-    /// Fails if a device node is missing: a container could not get that GPU.
-    List,
+/// Arguments of `gpu show`.
+#[derive(Debug, Args)]
+pub struct GpuShowArgs {
+    /// Which, as in AMD_VISIBLE_DEVICES: by index, range, UUID or PCI address, or all
+    #[arg(value_name = "GPU", required = true)]
+    pub gpus: Vec<String>,
+
+    /// How they are written
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use discovery::DiscoveryError;
+use discovery::cdi::CdiError;
 use discovery::edits::EditsError;
 
 /// Why a command failed or did not do all of it, and the way out where there is one.
@@ -61,6 +62,13 @@ impl From<DiscoveryError> for CommandError {
 
 impl From<EditsError> for CommandError {
     fn from(error: EditsError) -> Self {
+        let hint = error.hint();
+        Self::new(error, hint)
+    }
+}
+
+impl From<CdiError> for CommandError {
+    fn from(error: CdiError) -> Self {
         let hint = error.hint();
         Self::new(error, hint)
     }

@@ -4,6 +4,7 @@
 //! root, and writes to [`Streams`]. It reads the host and changes nothing there
 //! unless its name says so.
 
+pub mod cdi;
 pub mod cli;
 pub mod commands;
 pub mod config_file;

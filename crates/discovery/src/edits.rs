@@ -141,8 +141,11 @@ impl ContainerEdits {
 }
 
 /// The device nodes that `gpus` come with, each once and with a GPU that needs it, in the order of
-/// [`ContainerEdits::device_nodes`]. Fails on a GPU that has no node a container could use.
-pub(crate) fn device_paths<'a>(
+/// [`ContainerEdits::device_nodes`]. Whether they are there is not looked at.
+///
+/// # Errors
+/// [`EditsError::NoNode`] for a GPU that has no node a container could use.
+pub fn device_paths<'a>(
     gpus: impl IntoIterator<Item = &'a Gpu>,
 ) -> Result<Vec<(&'a Path, &'a Gpu)>, EditsError> {
     let gpus: Vec<&Gpu> = gpus.into_iter().collect();

@@ -39,12 +39,14 @@ impl HostRoot {
     }
 
     /// As [`join`](Self::join), with symbolic links on the way resolved as the host resolves them:
-    /// an absolute one starts at this root, and none leads out of it. Fails as `readlink(2)` does on
-    /// a component that is not there, and with `ELOOP` after 40 links.
+    /// an absolute one starts at this root, and none leads out of it.
     ///
     /// On the system's own root the kernel does all that when the path is used, so the path comes
     /// back as it is, unchecked.
-    pub(crate) fn resolve(&self, on_host: impl AsRef<Path>) -> io::Result<PathBuf> {
+    ///
+    /// # Errors
+    /// As `readlink(2)` on a component that is not there, and `ELOOP` after 40 links.
+    pub fn resolve(&self, on_host: impl AsRef<Path>) -> io::Result<PathBuf> {
         let on_host = on_host.as_ref();
         if self.root == Path::new("/") {
             return Ok(self.join(on_host));

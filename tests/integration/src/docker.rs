@@ -24,6 +24,9 @@ const LOG: &str = "/run/dockerd.log";
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const START_UP: Duration = Duration::from_secs(30);
 
+/// The file with dockerd's process id, where dockerd has it by default.
+pub const PID_FILE: &str = "/var/run/docker.pid";
+
 /// A dockerd with the runtime under test as `amd`, and [`IMAGE`]. All its files are on the
 /// host's tmpfs, all its cgroups below the host's, and its containerd, shims and containers
 /// end with the host at the latest.
@@ -41,19 +44,33 @@ impl<'h> Docker<'h> {
     /// When it does not come up or the image cannot be imported.
     #[track_caller]
     pub fn start(host: &'h SimulatedHost, runtime: &Path) -> Self {
+        Self::start_with(host, Some(runtime))
+    }
+
+    /// Starts it with the runtimes that the host's /etc/docker/daemon.json names.
+    ///
+    /// # Panics
+    /// When it does not come up or the image cannot be imported.
+    #[track_caller]
+    pub fn start_as_configured(host: &'h SimulatedHost) -> Self {
+        Self::start_with(host, None)
+    }
+
+    #[track_caller]
+    fn start_with(host: &'h SimulatedHost, runtime: Option<&Path>) -> Self {
         let docker = Self::launch(host, runtime).unwrap();
         // Dropped, and so stopped and its log shown, where this fails.
         docker.prepare().unwrap();
         docker
     }
 
-    fn launch(host: &'h SimulatedHost, runtime: &Path) -> Result<Self> {
+    fn launch(host: &'h SimulatedHost, runtime: Option<&Path>) -> Result<Self> {
         let log = host
             .inside(|| fs::File::create(LOG))?
             .context("cannot create dockerd.log")?;
         let mut dockerd = Command::new(require::find("dockerd").context("no dockerd")?);
         dockerd
-            .args(["--host", SOCKET, "--pidfile", "/run/dockerd.pid"])
+            .args(["--host", SOCKET, "--pidfile", PID_FILE])
             .args([
                 "--data-root",
                 "/run/docker-data",
@@ -69,12 +86,14 @@ impl<'h> Docker<'h> {
             ])
             .args(["--exec-opt", "native.cgroupdriver=cgroupfs"])
             .args(["--cgroup-parent", host.cgroup()])
-            .arg("--add-runtime")
-            .arg([OsStr::new("amd="), runtime.as_os_str()].join(OsStr::new("")))
             .env("PATH", PATH)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
+        if let Some(runtime) = runtime {
+            let runtime = [OsStr::new("amd="), runtime.as_os_str()].join(OsStr::new(""));
+            dockerd.arg("--add-runtime").arg(runtime);
+        }
         Ok(Self {
             host,
             daemon: host.spawn(&mut dockerd)?,

@@ -4,6 +4,7 @@ pub mod binary;
 pub mod bundle;
 pub mod capabilities;
 pub mod cgroup;
+pub mod configure;
 pub mod docker;
 pub mod host;
 pub mod mi300x;

@@ -1,13 +1,19 @@
 //! The commands, a module each.
 
+pub mod cdi_generate;
 pub mod cdi_list;
+pub mod cdi_validate;
 pub mod gpu_list;
+pub mod gpu_show;
+mod listing;
+pub mod runtime_configure;
 
 use std::io::Write;
 
 use anyhow::anyhow;
-use discovery::{HostRoot, Inventory};
+use discovery::{DiscoveryError, HostRoot, Inventory};
 
+use crate::cli::runtime::{ConfigureCommand, RuntimeCommand};
 use crate::cli::{CdiCommand, Cli, Command, GlobalArgs, GpuCommand};
 use crate::error::CommandError;
 use crate::output::Streams;
@@ -20,7 +26,14 @@ use crate::output::Streams;
 pub fn run(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), CommandError> {
     match &cli.command {
         Command::Gpu(GpuCommand::List(args)) => gpu_list::run(args, &cli.global, streams),
-        Command::Cdi(CdiCommand::List) => cdi_list::run(&cli.global, streams),
+        Command::Gpu(GpuCommand::Show(args)) => gpu_show::run(args, &cli.global, streams),
+        Command::Cdi(CdiCommand::Generate(args)) => cdi_generate::run(args, &cli.global, streams),
+        Command::Cdi(CdiCommand::List(args)) => cdi_list::run(args, &cli.global, streams),
+        Command::Cdi(CdiCommand::Validate(args)) => cdi_validate::run(args, &cli.global, streams),
+        Command::Runtime(RuntimeCommand::Configure(args))
+        | Command::Configure(ConfigureCommand::Runtime(args)) => {
+            runtime_configure::run(args, &cli.global, streams)
+        }
         Command::Version => Ok(writeln!(
             streams.out,
             "amd-ctk {}",
@@ -29,8 +42,8 @@ pub fn run(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), CommandError> {
     }
 }
 
-/// The host that `--host-root` names, and its GPUs.
-fn discover(global: &GlobalArgs) -> Result<(HostRoot, Inventory), CommandError> {
+/// The host that `--host-root` names.
+fn check_host_root(global: &GlobalArgs) -> Result<HostRoot, CommandError> {
     let root = &global.host_root;
     if !root.is_dir() {
         // Without this, a mistyped path looks like a host without GPUs.
@@ -39,9 +52,27 @@ fn discover(global: &GlobalArgs) -> Result<(HostRoot, Inventory), CommandError> 
             None,
         ));
     }
-    let host = HostRoot::new(root);
-    let inventory = Inventory::discover(&host)?;
-    tracing::debug!(host_root = %root.display(), gpus = inventory.gpus.len(), "GPUs discovered");
+    Ok(HostRoot::new(root))
+}
+
+/// The host that `--host-root` names, and its GPUs.
+fn discover(global: &GlobalArgs) -> Result<(HostRoot, Inventory), CommandError> {
+    inventory(global, Inventory::discover)
+}
+
+/// As [`discover`], with only what tells GPUs apart and what a container gets.
+fn identify(global: &GlobalArgs) -> Result<(HostRoot, Inventory), CommandError> {
+    inventory(global, Inventory::identify)
+}
+
+fn inventory(
+    global: &GlobalArgs,
+    read: impl Fn(&HostRoot) -> Result<Inventory, DiscoveryError>,
+) -> Result<(HostRoot, Inventory), CommandError> {
+    let host = check_host_root(global)?;
+    let inventory = read(&host)?;
+    let root = host.path().display();
+    tracing::debug!(host_root = %root, gpus = inventory.gpus.len(), "GPUs discovered");
     Ok((host, inventory))
 }
 

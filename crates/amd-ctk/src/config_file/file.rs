@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{Gid, Uid, fchown};
 
 use super::{ConfigError, EditError};
@@ -114,10 +115,9 @@ impl ConfigFile {
             .mode(0o755)
             .create(dir)
             .map_err(|error| ConfigError::io("make", dir, error))?;
-        // The prefix's dot keeps it out of `*.conf` and `*.toml` for readers of drop-ins.
         let mut temporary = tempfile::Builder::new()
             .prefix(".amd-ctk-")
-            .tempfile_in(dir)
+            .tempfile_in(staging(dir))
             .map_err(failed)?;
         temporary.write_all(text.as_bytes()).map_err(failed)?;
         let file = temporary.as_file();
@@ -148,6 +148,29 @@ impl ConfigFile {
             Err(ConfigError::Changed(self.path.clone()))
         }
     }
+}
+
+/// Where a file for `dir` is written before it is put there: on the same file system, and not
+/// in a directory of drop-ins. CRI-O reads every file of its own, whatever the name, and so
+/// would read what a killed command leaves behind.
+fn staging(dir: &Path) -> &Path {
+    let device = |dir: &Path| fs::metadata(dir).map(|meta| meta.dev()).ok();
+    let drop_ins = dir.extension().is_some_and(|extension| extension == "d");
+    match dir.parent() {
+        Some(parent) if drop_ins && device(parent) == device(dir) => parent,
+        _ => dir,
+    }
+}
+
+/// Waits until no other command of ours edits the files of `dir`, and keeps others waiting
+/// as long as the value lives. None where there is no lock to be had, such as for a user
+/// who may not read the directory.
+pub fn lock(dir: &Path) -> Option<Flock<File>> {
+    // The directory may be yet to be made.
+    let dir = std::path::absolute(dir).ok()?;
+    let existing = dir.ancestors().find(|dir| dir.is_dir())?;
+    let file = File::open(existing).ok()?;
+    Flock::lock(file, FlockArg::LockExclusive).ok()
 }
 
 /// Where `path` leads through symbolic links, the last of which may dangle.

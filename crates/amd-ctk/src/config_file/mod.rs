@@ -9,9 +9,10 @@ mod error;
 mod file;
 pub mod json;
 mod json_style;
-//pub mod toml;
-//mod toml_block;
+pub mod toml;
+mod toml_block;
+mod toml_meaning;
 
 pub use diff::unified_diff;
 pub use error::{ConfigError, EditError, Position};
-pub use file::ConfigFile;
+pub use file::{ConfigFile, lock};

@@ -1,276 +1,83 @@
-//! Docker: `daemon.json`, as dockerd(8) documents it.
-//!
-//! JSON has no comments to tell ours from the user's, so what the file was before our first
-//! edit is kept in a [`Record`] beside it.
+//! Docker: `daemon.json`, and beside it the record of what it was before.
 
-use std::collections::BTreeSet;
+pub mod rules;
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
-use super::{DEFAULT_PROGRAM, Request, Settings};
-use crate::config_file::EditError;
-use crate::config_file::json::{Document, remove, set};
+use rules::{Record, State};
 
-const DEFAULT_RUNTIME: [&str; 1] = ["default-runtime"];
-const CDI: [&str; 2] = ["features", "cdi"];
+use super::{Change, Plan, Request, Restart};
+use crate::config_file::{ConfigError, ConfigFile, EditError, Position};
 
-/// What was done to a `daemon.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// The text before our first edit, None where there was no file. Edits that others made
-    /// between two of ours are in it.
-    pub before: Option<String>,
-    /// The text that we wrote last.
-    pub after: String,
-    /// The runtimes that we added.
-    pub runtimes: BTreeSet<String>,
-}
+/// Where dockerd looks for its configuration.
+pub const CONFIG: &str = "/etc/docker/daemon.json";
 
-/// A `daemon.json`, None where there is no file, and the record that belongs to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct State {
-    /// The text of the file.
-    pub text: Option<String>,
-    /// None where nothing of ours is in the file, as far as we know.
-    pub record: Option<Record>,
-}
+const UNIT: &str = "docker";
 
-/// The state that `request` asks for.
+/// What `request` changes in the `daemon.json` at `config`.
 ///
 /// # Errors
-/// Where the text is not what dockerd accepts, or holds a runtime of that name that is not
-/// ours.
-pub fn apply(state: &State, request: &Request) -> Result<State, EditError> {
-    match request {
-        Request::Configure(settings) => configure(state, settings),
-        Request::UnsetDefault { name } => unset_default(state, name),
-        Request::Remove { name, path } => undo(state, name, path),
-    }
-}
-
-/// Whether dockerd must be restarted for the change from `before` to `after`; it reads
-/// runtimes anew on SIGHUP, but not whether CDI is on.
-pub fn needs_restart(before: &State, after: &State) -> bool {
-    let cdi = |state: &State| {
-        let document = Document::parse(state.text.as_deref().unwrap_or_default()).ok()?;
-        document.get(&CDI).ok()?
+/// As [`rules::apply`], and where a file cannot be read.
+pub fn plan(config: &Path, request: &Request) -> Result<Plan, ConfigError> {
+    let file = ConfigFile::read(config)?;
+    let record_file = ConfigFile::read(&record_path(config))?.like(&file);
+    let before = State {
+        text: file.text().map(str::to_owned),
+        record: record_file
+            .text()
+            .map(|text| parse_record(record_file.path(), text))
+            .transpose()?,
     };
-    cdi(before) != cdi(after)
-}
-
-/// The `pidfile` that the text names, else dockerd's default.
-pub fn pid_file(text: &str) -> String {
-    let named = Document::parse(text).and_then(|document| document.get(&["pidfile"]));
-    match named {
-        Ok(Some(Value::String(path))) => path,
-        _ => "/var/run/docker.pid".to_owned(),
-    }
-}
-
-fn configure(state: &State, settings: &Settings) -> Result<State, EditError> {
-    let Settings { name, path, .. } = settings;
-    let current = state.text.as_deref().unwrap_or_default();
-    let entry = runtime(current, name)?;
-    let mut text = match &entry {
-        Some(entry) if !is_ours(entry, state, name, path) => {
-            return Err(foreign(current, name, entry));
+    let after =
+        rules::apply(&before, request).map_err(|error| ConfigError::content(config, error))?;
+    let restart = if rules::needs_restart(&before, &after) {
+        Restart::Unit(UNIT)
+    } else {
+        Restart::Reload {
+            unit: UNIT,
+            pid_file: rules::pid_file(file.text().unwrap_or_default()),
         }
-        Some(_) => set(current, &["runtimes", name, "path"], &json!(path))?,
-        None => set(
-            current,
-            &["runtimes", name],
-            &json!({"path": path, "runtimeArgs": []}),
-        )?,
     };
-    if settings.default {
-        default_runtime(&text)?;
-        text = set(&text, &DEFAULT_RUNTIME, &json!(name))?;
+    let record = after.record.as_ref().map(print_record);
+    let kept = record.is_some();
+    let mut changes = vec![
+        Change::new(file, after.text),
+        Change::new(record_file, record).hidden(),
+    ];
+    if kept {
+        // A crash in between then leaves a record of an edit that was not made, which the
+        // next command sees, and never an edit without a record.
+        changes.reverse();
     }
-    if settings.cdi {
-        text = set(&text, &CDI, &json!(true))?;
-    }
-    if state.text.as_deref() == Some(&text) {
-        return Ok(state.clone());
-    }
-    let before = undo(state, name, path)?;
-    let mut runtimes = state
-        .record
-        .as_ref()
-        .map(|record| record.runtimes.clone())
-        .unwrap_or_default();
-    runtimes.insert(name.clone());
-    // With another runtime of ours in the file, what was before is still the record's.
-    let before = before.record.map_or(before.text, |record| record.before);
-    Ok(State {
-        record: Some(Record {
-            before,
-            after: text.clone(),
-            runtimes,
-        }),
-        text: Some(text),
-    })
+    Ok(Plan::new(changes, restart, Vec::new()))
 }
 
-fn unset_default(state: &State, name: &str) -> Result<State, EditError> {
-    let Some(current) = state.text.as_deref() else {
-        return Ok(state.clone());
-    };
-    if default_runtime(current)?.as_deref() != Some(name) {
-        return Ok(state.clone());
-    }
-    let text = remove(current, &DEFAULT_RUNTIME, "{}")?;
-    let mut record = state.record.clone();
-    if let Some(record) = &mut record
-        && record.after == current
-    {
-        record.after.clone_from(&text);
-    }
-    Ok(State {
-        text: Some(text),
-        record,
-    })
+/// `/etc/docker/.daemon.json.amd-ctk` for `/etc/docker/daemon.json`: beside the file, it
+/// moves with it and is there in every mount namespace that has the file.
+fn record_path(config: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(config.file_name().unwrap_or_default());
+    name.push(".amd-ctk");
+    config.with_file_name(name)
 }
 
-/// The state without the runtime `name`: exactly what was before, where nobody else edited
-/// the file since.
-fn undo(state: &State, name: &str, path: &str) -> Result<State, EditError> {
-    let Some(current) = state.text.as_deref() else {
-        return Ok(State {
-            text: None,
-            record: None,
-        });
-    };
-    let record = state.record.as_ref();
-    let last = record.is_none_or(|record| record.runtimes.iter().all(|other| other == name));
-    if let Some(record) = record
-        && last
-        && record.after == current
-    {
-        return Ok(State {
-            text: record.before.clone(),
-            record: None,
-        });
-    }
-    let text = without(state, current, name, path, last)?;
-    if !last {
-        let record = record.map(|record| {
-            let mut record = record.clone();
-            record.runtimes.remove(name);
-            record.after.clone_from(&text);
-            record
-        });
-        return Ok(State {
-            text: Some(text),
-            record,
-        });
-    }
-    let emptied = Document::parse(&text)?.is_empty();
-    let text = match record.map(|record| &record.before) {
-        Some(before) if emptied => match before {
-            None => None,
-            Some(before) if Document::parse(before).is_ok_and(|before| before.is_empty()) => {
-                Some(before.clone())
-            }
-            Some(_) => Some(text),
-        },
-        _ => Some(text),
-    };
-    Ok(State { text, record: None })
-}
-
-/// `current` without what is ours, edit by edit: others may have edited the file too.
-fn without(
-    state: &State,
-    current: &str,
-    name: &str,
-    path: &str,
-    last: bool,
-) -> Result<String, EditError> {
-    let origin = state
-        .record
-        .as_ref()
-        .and_then(|record| record.before.as_deref())
-        .unwrap_or("{}");
-    let before = Document::parse(origin)?;
-    let mut text = current.to_owned();
-    if let Some(entry) = runtime(current, name)? {
-        if !is_ours(&entry, state, name, path) {
-            return Err(foreign(current, name, &entry));
-        }
-        text = remove(&text, &["runtimes", name], origin)?;
-        if default_runtime(current)?.as_deref() == Some(name) {
-            text = match before.get(&DEFAULT_RUNTIME)? {
-                Some(old) => set(&text, &DEFAULT_RUNTIME, &old)?,
-                None => remove(&text, &DEFAULT_RUNTIME, origin)?,
-            };
-        }
-    }
-    let Some(record) = &state.record else {
-        return Ok(text);
-    };
-    let old = before.get(&CDI)?;
-    let ours = Document::parse(&record.after)?.get(&CDI)?;
-    if last && ours != old && Document::parse(&text)?.get(&CDI)? == ours {
-        text = match old {
-            Some(old) => set(&text, &CDI, &old)?,
-            None => remove(&text, &CDI, origin)?,
+fn parse_record(path: &Path, text: &str) -> Result<Record, ConfigError> {
+    serde_json::from_str(text).map_err(|error| {
+        let position = Position {
+            line: error.line(),
+            column: error.column(),
         };
-    }
-    Ok(text)
-}
-
-/// The entry `runtimes.<name>`.
-fn runtime(text: &str, name: &str) -> Result<Option<Value>, EditError> {
-    let document = Document::parse(text)?;
-    let entry = document.get(&["runtimes", name])?;
-    match entry {
-        Some(Value::Object(_)) | None => Ok(entry),
-        Some(_) => {
-            let message = format!("the runtime \"{name}\" is not an object");
-            Err(document.error_at(&["runtimes", name], message))
+        let error = EditError {
+            at: Some(position),
+            ..EditError::new("not the record of earlier edits that it should be")
         }
-    }
-}
-
-fn default_runtime(text: &str) -> Result<Option<String>, EditError> {
-    let document = Document::parse(text)?;
-    match document.get(&DEFAULT_RUNTIME)? {
-        None => Ok(None),
-        Some(Value::String(name)) => Ok(Some(name)),
-        Some(_) => Err(document.error_at(&DEFAULT_RUNTIME, "\"default-runtime\" is not a string")),
-    }
-}
-
-/// Whether the entry runs `path`, what we wrote there before, or our program by its bare
-/// name, as AMD's manuals have it.
-fn is_ours(entry: &Value, state: &State, name: &str, path: &str) -> bool {
-    let recorded = state
-        .record
-        .as_ref()
-        .filter(|record| record.runtimes.contains(name))
-        .and_then(|record| runtime(&record.after, name).ok().flatten());
-    let program = entry.get("path").and_then(Value::as_str);
-    program.is_some_and(|program| {
-        program == path
-            || program == DEFAULT_PROGRAM
-            || recorded.is_some_and(|recorded| recorded.get("path") == entry.get("path"))
+        .with_hint("without that file, --remove takes out what is ours and leaves the rest");
+        ConfigError::content(path, error)
     })
 }
 
-fn foreign(text: &str, name: &str, entry: &Value) -> EditError {
-    let what = match entry.get("path").and_then(Value::as_str) {
-        Some(path) => format!("runs {path}"),
-        None => "has no path".to_owned(),
-    };
-    let message = format!("the runtime \"{name}\" is there already and {what}");
-    match Document::parse(text) {
-        Ok(document) => document.error_at(&["runtimes", name], message),
-        Err(error) => error,
-    }
-    .with_hint("choose another --runtime-name, or remove that entry by hand if nobody needs it")
+fn print_record(record: &Record) -> String {
+    // Strings alone: this cannot fail.
+    serde_json::to_string_pretty(record).unwrap_or_default() + "\n"
 }
-
-#[cfg(test)]
-#[path = "docker_tests.rs"]
-mod tests;

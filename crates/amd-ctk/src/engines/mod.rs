@@ -1,15 +1,43 @@
 //! The container engines, a module each: how their configuration files name an OCI runtime.
 //!
-//! The rules are pure functions from text to text. [`plan`] reads the files they apply to,
-//! and says what would change.
+//! The rules are pure functions from text to text. [`plan`] reads the files they apply to
+//! and says what would change; [`Plan::carry_out`] changes it.
 
-//pub mod containerd;
-//pub mod crio;
+pub mod containerd;
+pub mod crio;
 pub mod docker;
-//pub mod podman;
+pub mod podman;
+mod program;
+mod restart;
+mod toml_files;
 
-/// The program that engines run, by its name.
-pub const DEFAULT_PROGRAM: &str = "amd-container-runtime";
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use nix::fcntl::Flock;
+
+use crate::config_file::{ConfigError, ConfigFile, lock, unified_diff};
+
+pub use program::{DEFAULT_PROGRAM, ProgramError, find_program};
+pub use restart::{Restart, RestartError};
+
+/// The way out where a runtime of our name is somebody else's.
+pub(crate) const OTHER_NAME: &str =
+    "choose another --runtime-name, or remove that entry by hand if nobody needs it";
+
+/// A container engine whose configuration can name an OCI runtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// Docker, by daemon.json
+    Docker,
+    /// containerd's CRI plugin, for Kubernetes
+    Containerd,
+    /// CRI-O, by a drop-in
+    Crio,
+    /// Podman, by a drop-in
+    Podman,
+}
 
 /// What is asked of an engine's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,4 +70,124 @@ pub struct Settings {
     pub default: bool,
     /// Whether CDI is switched on. False leaves it as it is.
     pub cdi: bool,
+}
+
+/// A file and what it is to hold, None for no file.
+#[derive(Debug)]
+pub struct Change {
+    file: ConfigFile,
+    text: Option<String>,
+    hidden: bool,
+}
+
+impl Change {
+    fn new(file: ConfigFile, text: Option<String>) -> Self {
+        Self {
+            file,
+            text,
+            hidden: false,
+        }
+    }
+
+    /// The same, of a file that is of no interest to the user.
+    fn hidden(mut self) -> Self {
+        self.hidden = true;
+        self
+    }
+
+    fn changes(&self) -> bool {
+        self.file.text() != self.text.as_deref()
+    }
+}
+
+/// What a request changes, before anything is changed.
+#[derive(Debug)]
+pub struct Plan {
+    changes: Vec<Change>,
+    /// How the engine comes to know of it.
+    pub restart: Restart,
+    /// What the user should know.
+    pub notes: Vec<String>,
+    /// Held from before the files were read.
+    lock: Option<Flock<File>>,
+}
+
+impl Plan {
+    fn new(changes: Vec<Change>, restart: Restart, notes: Vec<String>) -> Self {
+        Self {
+            changes,
+            restart,
+            notes,
+            lock: None,
+        }
+    }
+
+    /// The paths of files that change, without our own records.
+    pub fn changed(&self) -> impl Iterator<Item = &Path> {
+        self.shown().map(|change| change.file.path())
+    }
+
+    /// The changes as a unified diff; empty if there are none.
+    pub fn diff(&self) -> String {
+        self.shown()
+            .map(|change| {
+                let after = change.text.as_deref();
+                unified_diff(change.file.path(), change.file.text(), after)
+            })
+            .collect()
+    }
+
+    /// Writes the files. Nothing is written to a file that stays the same.
+    ///
+    /// # Errors
+    /// Where a file cannot be replaced; it and those after it are as they were.
+    pub fn carry_out(&self) -> Result<(), ConfigError> {
+        self.changes
+            .iter()
+            .filter(|change| change.changes())
+            .try_for_each(|change| change.file.replace(change.text.as_deref()))
+    }
+
+    fn shown(&self) -> impl Iterator<Item = &Change> {
+        self.changes
+            .iter()
+            .filter(|change| change.changes() && !change.hidden)
+    }
+}
+
+/// What `request` changes in the configuration of `engine`.
+///
+/// The files are those that the engine reads on the host below `root`, unless `config`
+/// names another.
+///
+/// # Errors
+/// Where a file cannot be read or understood, or holds something of somebody else's in the
+/// place of ours.
+pub fn plan(
+    engine: Engine,
+    root: &Path,
+    config: Option<&Path>,
+    request: &Request,
+) -> Result<Plan, ConfigError> {
+    let default = match engine {
+        Engine::Docker => docker::CONFIG,
+        Engine::Containerd => containerd::CONFIG,
+        Engine::Crio => crio::CONFIG,
+        Engine::Podman => podman::CONFIG,
+    };
+    let file = config.map_or_else(|| below(root, default), Path::to_owned);
+    let lock = file.parent().and_then(lock);
+    let mut plan = match engine {
+        Engine::Docker => docker::plan(&file, request),
+        Engine::Containerd => containerd::plan(root, config, request),
+        Engine::Crio => crio::plan(root, &file, request),
+        Engine::Podman => podman::plan(root, &file, request),
+    }?;
+    plan.lock = lock;
+    Ok(plan)
+}
+
+/// `path` of the host whose root is `root`.
+fn below(root: &Path, path: &str) -> PathBuf {
+    root.join(path.trim_start_matches('/'))
 }

@@ -158,7 +158,8 @@ impl Host {
         symlink(target, path).unwrap();
     }
 
-    fn node(&self, name: &str, major: u64, minor: u64) -> bool {
+    /// Makes a node below /dev; false, with a line that says so, where this user may not.
+    pub fn node(&self, name: &str, major: u64, minor: u64) -> bool {
         let path = self.below(&format!("/dev/{name}"));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let mode = Mode::S_IRUSR | Mode::S_IWUSR;

@@ -13,9 +13,6 @@ mod spec;
 mod version;
 
 pub use generate::{CdiError, Options, generate};
-pub use names::{
-    ALL, NameStrategy, ParseNameStrategyError, is_class_name, is_device_name, is_vendor_name,
-    without_name,
-};
+pub use names::{ALL, NameStrategy, is_class_name, is_device_name, is_vendor_name, without_name};
 pub use spec::{Device, DeviceEdits, Node, Spec};
 pub use version::{ParseVersionError, Version};

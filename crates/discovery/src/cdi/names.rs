@@ -1,7 +1,3 @@
-use std::str::FromStr;
-
-use thiserror::Error;
-
 use crate::{Gpu, Inventory};
 
 /// The name of the device that is every GPU.
@@ -25,28 +21,6 @@ impl NameStrategy {
             Self::Index => Some(gpu.index.to_string()),
             Self::Uuid => gpu.uuid.map(|uuid| uuid.to_string()),
             Self::Pci => Some(gpu.pci.to_string()),
-        }
-    }
-}
-
-/// A text that is none of `index`, `uuid` and `pci`.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{text:?} is no way to name devices: it is `index`, `uuid` or `pci`")]
-pub struct ParseNameStrategyError {
-    text: String,
-}
-
-impl FromStr for NameStrategy {
-    type Err = ParseNameStrategyError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "index" => Ok(Self::Index),
-            "uuid" => Ok(Self::Uuid),
-            "pci" => Ok(Self::Pci),
-            _ => Err(ParseNameStrategyError {
-                text: text.to_owned(),
-            }),
         }
     }
 }
@@ -142,13 +116,5 @@ mod tests {
             assert_eq!(is_vendor_name(name), vendor, "{name:?}");
             assert_eq!(is_class_name(name), vendor, "{name:?}");
         }
-    }
-
-    #[test]
-    fn strategies_are_words() {
-        assert_eq!("index".parse(), Ok(NameStrategy::Index));
-        assert_eq!("uuid".parse(), Ok(NameStrategy::Uuid));
-        assert_eq!("pci".parse(), Ok(NameStrategy::Pci));
-        assert!("type-index".parse::<NameStrategy>().is_err());
     }
 }

@@ -18,7 +18,7 @@ fn gpu(index: usize) -> Gpu {
         card: Some(format!("/dev/dri/card{index}").into()),
         render: Some(format!("/dev/dri/renderD{}", 128 + index).into()),
         render_minor: None,
-        compute: (!graphics_only).then(|| ComputeNode {
+        compute: (!graphics_only).then_some(ComputeNode {
             node_id: 1,
             gpu_id: 2,
             gfx: None,

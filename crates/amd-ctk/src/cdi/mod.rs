@@ -1,0 +1,13 @@
+//! CDI specs on disk, ours and those of others: read, checked against the CDI
+//! specification, and compared with the host.
+
+pub mod check;
+mod document;
+mod files;
+pub mod on_host;
+mod schema;
+
+pub use document::{Document, OfferedDevice, OfferedNode};
+pub(crate) use files::is_spec_name;
+pub use files::{Found, SPEC_DIRS, read_dir, read_file, read_text, spec_paths};
+pub use schema::{Fault, faults};

@@ -1,0 +1,93 @@
+//! `amd-ctk runtime configure`: container engines that know our runtime.
+
+use std::path::Path;
+
+use anyhow::anyhow;
+
+use crate::cli::GlobalArgs;
+use crate::cli::runtime::ConfigureArgs;
+use crate::config_file::ConfigError;
+use crate::engines::{ProgramError, Request, Restart, RestartError, Settings, find_program, plan};
+use crate::error::CommandError;
+use crate::output::Streams;
+
+/// Changes an engine's configuration, or prints what would change, and says what is left to
+/// do.
+///
+/// # Errors
+/// Where the configuration cannot be read, understood or written, and where the running
+/// engine cannot be told.
+pub fn run(
+    args: &ConfigureArgs,
+    global: &GlobalArgs,
+    streams: &mut Streams<'_>,
+) -> Result<(), CommandError> {
+    let root = &global.host_root;
+    let request = request(args, root)?;
+    let plan = plan(args.runtime, root, args.config_path.as_deref(), &request)?;
+    for note in &plan.notes {
+        CommandError::new(anyhow!("{note}"), None).report("note", streams.err);
+    }
+    if args.dry_run {
+        return Ok(write!(streams.out, "{}", plan.diff())?);
+    }
+    plan.carry_out()?;
+    let mut changed = plan.changed().peekable();
+    if changed.peek().is_none() {
+        return Ok(writeln!(streams.out, "nothing to change")?);
+    }
+    for path in changed {
+        writeln!(streams.out, "changed {}", path.display())?;
+    }
+    if !args.restart || plan.restart == Restart::None {
+        return Ok(writeln!(streams.out, "{}", plan.restart)?);
+    }
+    if root != Path::new("/") {
+        return Err(CommandError::new(
+            anyhow!(
+                "--restart: the engine runs on the host below {}",
+                root.display()
+            ),
+            Some(plan.restart.to_string()),
+        ));
+    }
+    plan.restart
+        .carry_out()
+        .map_err(|error| restart_failed(error, &plan.restart))
+}
+
+fn request(args: &ConfigureArgs, root: &Path) -> Result<Request, ProgramError> {
+    let name = args.runtime_name.clone();
+    if args.unset_as_default {
+        return Ok(Request::UnsetDefault { name });
+    }
+    let path = find_program(root, args.runtime_path.as_deref(), !args.remove)?;
+    Ok(if args.remove {
+        Request::Remove { name, path }
+    } else {
+        Request::Configure(Settings {
+            name,
+            path,
+            default: args.set_as_default,
+            cdi: args.enable_cdi,
+        })
+    })
+}
+
+fn restart_failed(error: RestartError, restart: &Restart) -> CommandError {
+    CommandError::new(error, Some(restart.to_string()))
+}
+
+impl From<ConfigError> for CommandError {
+    fn from(error: ConfigError) -> Self {
+        let hint = error.hint();
+        Self::new(error, hint)
+    }
+}
+
+impl From<ProgramError> for CommandError {
+    fn from(error: ProgramError) -> Self {
+        let hint = error.hint();
+        Self::new(error, hint)
+    }
+}

@@ -1,0 +1,280 @@
+//! What changes in `daemon.json`, as dockerd(8) documents it.
+//!
+//! JSON has no comments to tell ours from the user's, so what the file was before our first
+//! edit is kept in a [`Record`].
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::config_file::EditError;
+use crate::config_file::json::{Document, remove, set};
+use crate::engines::{DEFAULT_PROGRAM, OTHER_NAME, Request, Settings};
+
+const DEFAULT_RUNTIME: [&str; 1] = ["default-runtime"];
+const CDI: [&str; 2] = ["features", "cdi"];
+
+/// What was done to a `daemon.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The text before our first edit, None where there was no file. Edits that others made
+    /// between two of ours are in it.
+    pub before: Option<String>,
+    /// The text that we wrote last.
+    pub after: String,
+    /// The runtimes that we added.
+    pub runtimes: BTreeSet<String>,
+}
+
+/// A `daemon.json`, None where there is no file, and the record that belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// The text of the file.
+    pub text: Option<String>,
+    /// None where nothing of ours is in the file, as far as we know.
+    pub record: Option<Record>,
+}
+
+/// The state that `request` asks for.
+///
+/// # Errors
+/// Where the text is not what dockerd accepts, or holds a runtime of that name that is not
+/// ours.
+pub fn apply(state: &State, request: &Request) -> Result<State, EditError> {
+    match request {
+        Request::Configure(settings) => configure(state, settings),
+        Request::UnsetDefault { name } => unset_default(state, name),
+        Request::Remove { name, path } => undo(state, name, path),
+    }
+}
+
+/// Whether dockerd must be restarted for the change from `before` to `after`; it reads
+/// runtimes anew on SIGHUP, but not whether CDI is on.
+pub fn needs_restart(before: &State, after: &State) -> bool {
+    let cdi = |state: &State| {
+        let document = Document::parse(state.text.as_deref().unwrap_or_default()).ok()?;
+        document.get(&CDI).ok()?
+    };
+    cdi(before) != cdi(after)
+}
+
+/// The `pidfile` that the text names, else dockerd's default.
+pub fn pid_file(text: &str) -> String {
+    let named = Document::parse(text).and_then(|document| document.get(&["pidfile"]));
+    match named {
+        Ok(Some(Value::String(path))) => path,
+        _ => "/var/run/docker.pid".to_owned(),
+    }
+}
+
+fn configure(state: &State, settings: &Settings) -> Result<State, EditError> {
+    let Settings { name, path, .. } = settings;
+    let current = state.text.as_deref().unwrap_or_default();
+    let entry = runtime(current, name)?;
+    let mut text = match &entry {
+        Some(entry) if !is_ours(entry, state, name, path) => {
+            return Err(foreign(current, name, entry));
+        }
+        Some(_) => set(current, &["runtimes", name, "path"], &json!(path))?,
+        None => set(
+            current,
+            &["runtimes", name],
+            &json!({"path": path, "runtimeArgs": []}),
+        )?,
+    };
+    if settings.default {
+        default_runtime(&text)?;
+        text = set(&text, &DEFAULT_RUNTIME, &json!(name))?;
+    }
+    if settings.cdi {
+        text = set(&text, &CDI, &json!(true))?;
+    }
+    if state.text.as_deref() == Some(&text) {
+        return Ok(state.clone());
+    }
+    let before = undo(state, name, path)?;
+    let mut runtimes = state
+        .record
+        .as_ref()
+        .map(|record| record.runtimes.clone())
+        .unwrap_or_default();
+    runtimes.insert(name.clone());
+    // With another runtime of ours in the file, what was before is still the record's.
+    let before = before.record.map_or(before.text, |record| record.before);
+    Ok(State {
+        record: Some(Record {
+            before,
+            after: text.clone(),
+            runtimes,
+        }),
+        text: Some(text),
+    })
+}
+
+fn unset_default(state: &State, name: &str) -> Result<State, EditError> {
+    let Some(current) = state.text.as_deref() else {
+        return Ok(state.clone());
+    };
+    if default_runtime(current)?.as_deref() != Some(name) {
+        return Ok(state.clone());
+    }
+    let text = remove(current, &DEFAULT_RUNTIME, "{}")?;
+    let mut record = state.record.clone();
+    if let Some(record) = &mut record
+        && record.after == current
+    {
+        record.after.clone_from(&text);
+    }
+    Ok(State {
+        text: Some(text),
+        record,
+    })
+}
+
+/// The state without the runtime `name`: exactly what was before, where nobody else edited
+/// the file since.
+fn undo(state: &State, name: &str, path: &str) -> Result<State, EditError> {
+    let Some(current) = state.text.as_deref() else {
+        return Ok(State {
+            text: None,
+            record: None,
+        });
+    };
+    let record = state.record.as_ref();
+    let last = record.is_none_or(|record| record.runtimes.iter().all(|other| other == name));
+    if let Some(record) = record
+        && last
+        && record.after == current
+    {
+        return Ok(State {
+            text: record.before.clone(),
+            record: None,
+        });
+    }
+    let text = without(state, current, name, path, last)?;
+    if !last {
+        let record = record.map(|record| {
+            let mut record = record.clone();
+            record.runtimes.remove(name);
+            record.after.clone_from(&text);
+            record
+        });
+        return Ok(State {
+            text: Some(text),
+            record,
+        });
+    }
+    let emptied = Document::parse(&text)?.is_empty();
+    let text = match record.map(|record| &record.before) {
+        Some(before) if emptied => match before {
+            None => None,
+            Some(before) if Document::parse(before).is_ok_and(|before| before.is_empty()) => {
+                Some(before.clone())
+            }
+            Some(_) => Some(text),
+        },
+        _ => Some(text),
+    };
+    Ok(State { text, record: None })
+}
+
+/// `current` without what is ours, edit by edit: others may have edited the file too.
+fn without(
+    state: &State,
+    current: &str,
+    name: &str,
+    path: &str,
+    last: bool,
+) -> Result<String, EditError> {
+    let origin = state
+        .record
+        .as_ref()
+        .and_then(|record| record.before.as_deref())
+        .unwrap_or("{}");
+    let before = Document::parse(origin)?;
+    let mut text = current.to_owned();
+    if let Some(entry) = runtime(current, name)? {
+        if !is_ours(&entry, state, name, path) {
+            return Err(foreign(current, name, &entry));
+        }
+        text = remove(&text, &["runtimes", name], origin)?;
+        if default_runtime(current)?.as_deref() == Some(name) {
+            text = match before.get(&DEFAULT_RUNTIME)? {
+                Some(old) => set(&text, &DEFAULT_RUNTIME, &old)?,
+                None => remove(&text, &DEFAULT_RUNTIME, origin)?,
+            };
+        }
+    }
+    let Some(record) = &state.record else {
+        return Ok(text);
+    };
+    let old = before.get(&CDI)?;
+    let ours = Document::parse(&record.after)?.get(&CDI)?;
+    if last && ours != old && Document::parse(&text)?.get(&CDI)? == ours {
+        text = match old {
+            Some(old) => set(&text, &CDI, &old)?,
+            None => remove(&text, &CDI, origin)?,
+        };
+    }
+    Ok(text)
+}
+
+/// The entry `runtimes.<name>`.
+fn runtime(text: &str, name: &str) -> Result<Option<Value>, EditError> {
+    let document = Document::parse(text)?;
+    let entry = document.get(&["runtimes", name])?;
+    match entry {
+        Some(Value::Object(_)) | None => Ok(entry),
+        Some(_) => {
+            let message = format!("the runtime \"{name}\" is not an object");
+            Err(document.error_at(&["runtimes", name], message))
+        }
+    }
+}
+
+fn default_runtime(text: &str) -> Result<Option<String>, EditError> {
+    let document = Document::parse(text)?;
+    match document.get(&DEFAULT_RUNTIME)? {
+        None => Ok(None),
+        Some(Value::String(name)) => Ok(Some(name)),
+        Some(_) => Err(document.error_at(&DEFAULT_RUNTIME, "\"default-runtime\" is not a string")),
+    }
+}
+
+/// Whether the entry runs `path`, what we wrote there before, or our program by its bare
+/// name, as AMD's manuals have it.
+fn is_ours(entry: &Value, state: &State, name: &str, path: &str) -> bool {
+    let recorded = state
+        .record
+        .as_ref()
+        .filter(|record| record.runtimes.contains(name))
+        .and_then(|record| runtime(&record.after, name).ok().flatten());
+    let program = entry.get("path").and_then(Value::as_str);
+    program.is_some_and(|program| {
+        program == path
+            || program == DEFAULT_PROGRAM
+            || recorded.is_some_and(|recorded| recorded.get("path") == entry.get("path"))
+    })
+}
+
+fn foreign(text: &str, name: &str, entry: &Value) -> EditError {
+    let what = match entry.get("path").and_then(Value::as_str) {
+        Some(path) => format!("runs {path}"),
+        None => "has no path".to_owned(),
+    };
+    let message = format!("the runtime \"{name}\" is there already and {what}");
+    match Document::parse(text) {
+        Ok(document) => document.error_at(&["runtimes", name], message),
+        Err(error) => error,
+    }
+    .with_hint(OTHER_NAME)
+}
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "rules_properties.rs"]
+mod properties;

@@ -1,0 +1,236 @@
+//! `amd-ctk runtime configure`: what it does to files
+
+#![allow(clippy::unwrap_used, reason = "a fixture may panic")]
+
+mod engine_host;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::thread;
+
+use engine_host::Host;
+
+const DAEMON_JSON: &str =
+    "{\n    \"log-opts\": {\"max-size\": \"10m\"},\n    \"n\": 12345678901234567890123\n}";
+
+#[test]
+fn removal_gives_back_every_file_of_every_engine() {
+    let host = Host::with_daemon_json(DAEMON_JSON);
+    host.file("etc/containerd/config.toml", "# mine\nversion = 2\n");
+    let before = host.files();
+    for engine in ["docker", "containerd", "crio", "podman"] {
+        let engine = ["--runtime", engine];
+        host.configured(&[&engine[..], &["--set-as-default", "--enable-cdi"]].concat());
+        assert_ne!(host.files(), before, "{engine:?}");
+        host.configured(&[&engine[..], &["--remove"]].concat());
+        assert_eq!(host.files(), before, "{engine:?}");
+    }
+}
+
+#[test]
+fn removal_leaves_cdi_specs_and_other_runtimes_alone() {
+    let text = r#"{"features":{"buildkit":true},"default-runtime":"nvidia","runtimes":{"nvidia":{"path":"n"}}}"#;
+    let host = Host::with_daemon_json(text);
+    host.file("etc/cdi/nvidia.json", "{}");
+    let before = host.files();
+    host.configured(&["--remove"]);
+    host.configured(&["--unset-as-default"]);
+    assert_eq!(host.files(), before);
+}
+
+#[test]
+fn a_file_that_stays_the_same_is_not_written() {
+    let host = Host::with_daemon_json(DAEMON_JSON);
+    host.configured(&[]);
+    let inode = fs::metadata(host.daemon_json()).unwrap().ino();
+    assert_eq!(host.configured(&[]), "nothing to change\n");
+    assert_eq!(fs::metadata(host.daemon_json()).unwrap().ino(), inode);
+}
+
+#[test]
+fn mode_and_owner_stay() {
+    let host = Host::with_daemon_json(DAEMON_JSON);
+    fs::set_permissions(host.daemon_json(), Permissions::from_mode(0o640)).unwrap();
+    if chown(host.daemon_json(), Some(12), Some(34)).is_err() {
+        eprintln!("skipped: needs root");
+        return;
+    }
+    for options in [&[][..], &["--remove"]] {
+        host.configured(options);
+        let meta = fs::metadata(host.daemon_json()).unwrap();
+        assert_eq!(
+            (meta.mode() & 0o7777, meta.uid(), meta.gid()),
+            (0o640, 12, 34)
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_made_has_mode_0644() {
+    let host = Host::new();
+    host.configured(&[]);
+    assert_eq!(
+        fs::metadata(host.daemon_json()).unwrap().mode() & 0o7777,
+        0o644
+    );
+}
+
+#[test]
+fn a_symbolic_link_stays_one() {
+    let host = Host::new();
+    host.file("srv/daemon.json", DAEMON_JSON);
+    fs::create_dir_all(host.path("etc/docker")).unwrap();
+    symlink("../../srv/daemon.json", host.daemon_json()).unwrap();
+    host.configured(&[]);
+    assert!(host.daemon_json().is_symlink());
+    assert!(
+        host.read("srv/daemon.json")
+            .contains("amd-container-runtime")
+    );
+    host.configured(&["--remove"]);
+    assert!(host.daemon_json().is_symlink());
+    assert_eq!(host.read("srv/daemon.json"), DAEMON_JSON);
+}
+
+/// Runs `configure` for `engine` with `file` on a host, over and over, where files may have
+/// so many bytes and more. Over the limit, a write fails as on a full disk where the signal is
+/// ignored, and else the program is killed.
+#[track_caller]
+fn limited_writes(engine: &str, file: &str, before: &str) {
+    let host = || {
+        let host = Host::new();
+        host.file(file, before);
+        host
+    };
+    let engine = ["--runtime", engine];
+    let whole = host();
+    whole.configured(&engine);
+    let after = whole.read(file);
+    let own = env!("CARGO_BIN_EXE_amd-ctk");
+    for (kind, signal) in [("full disk", "trap '' XFSZ;"), ("kill", "")] {
+        let mut done = 0;
+        let limits: Vec<_> = (0..700).step_by(29).collect();
+        for limit in &limits {
+            let host = host();
+            let script = host.path("limited");
+            let text = format!("#!/bin/sh\n{signal}\nexec prlimit --fsize={limit} {own} \"$@\"\n");
+            fs::write(&script, text).unwrap();
+            fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+            let output = host.command(&script, &engine);
+            if output.status.success() {
+                assert_eq!(host.read(file), after);
+                done += 1;
+            } else {
+                assert_eq!(host.read(file), before, "{kind} at {limit}: {output:?}");
+            }
+            let names: Vec<_> = host.files().into_iter().map(|(path, _)| path).collect();
+            let temporary = names
+                .iter()
+                .any(|path| path.to_string_lossy().contains(".amd-ctk-"));
+            assert!(
+                signal.is_empty() || !temporary,
+                "{kind} at {limit}: {names:?}"
+            );
+            // What a failure leaves behind does not stand in the way of the next command.
+            host.configured(&engine);
+            host.configured(&[&engine[..], &["--remove"]].concat());
+            assert_eq!(host.read(file), before);
+        }
+        assert!(
+            0 < done && done < limits.len(),
+            "limits below and above what is written"
+        );
+    }
+}
+
+#[test]
+fn a_write_that_ends_at_any_byte_leaves_the_old_file() {
+    limited_writes(
+        "containerd",
+        "etc/containerd/config.toml",
+        "# mine\nversion = 2\n",
+    );
+}
+
+#[test]
+fn a_write_of_the_record_that_ends_at_any_byte_leaves_the_old_file() {
+    limited_writes("docker", "etc/docker/daemon.json", DAEMON_JSON);
+}
+
+#[test]
+fn a_runtime_in_another_file_of_the_engine_is_not_hidden_by_a_drop_in() {
+    for (engine, file, text) in [
+        (
+            "crio",
+            "etc/crio/crio.conf.d/10-mine.conf",
+            "[crio.runtime.runtimes.amd]\nruntime_path = '/opt/mine'\n",
+        ),
+        (
+            "podman",
+            "etc/containers/containers.conf",
+            "[engine.runtimes]\namd = ['/opt/mine']\n",
+        ),
+        (
+            "containerd",
+            "etc/containerd/config.toml",
+            "version = 3\nimports = ['/etc/containerd/conf.d/*.toml']\n\
+             [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.amd]\n",
+        ),
+    ] {
+        let host = Host::new();
+        host.file(file, text);
+        let before = host.files();
+        let output = host.configure(&["--runtime", engine]);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains("\"amd\" is there already"), "{stderr}");
+        assert!(
+            stderr.contains("\nhint: choose another --runtime-name"),
+            "{stderr}"
+        );
+        assert_eq!(host.files(), before);
+    }
+}
+
+#[test]
+fn commands_at_the_same_time_do_not_lose_each_others_edits() {
+    let host = Host::with_daemon_json(DAEMON_JSON);
+    let names = ["a", "b", "c", "d", "e", "f"];
+    thread::scope(|scope| {
+        for name in names {
+            scope.spawn(|| host.configured(&["--runtime-name", name]));
+        }
+    });
+    for name in names {
+        assert!(
+            host.configured(&["--runtime-name", name, "--remove"])
+                .starts_with("changed")
+        );
+    }
+    assert_eq!(host.read("etc/docker/daemon.json"), DAEMON_JSON);
+}
+
+#[test]
+fn a_killed_command_leaves_nothing_in_a_directory_of_drop_ins() {
+    let host = Host::new();
+    fs::create_dir_all(host.path("etc/crio/crio.conf.d")).unwrap();
+    let script = host.path("limited");
+    let own = env!("CARGO_BIN_EXE_amd-ctk");
+    fs::write(
+        &script,
+        format!("#!/bin/sh\nexec prlimit --fsize=9 {own} \"$@\"\n"),
+    )
+    .unwrap();
+    fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+    assert!(
+        !host
+            .command(&script, &["--runtime", "crio"])
+            .status
+            .success()
+    );
+    assert_eq!(
+        fs::read_dir(host.path("etc/crio/crio.conf.d"))
+            .unwrap()
+            .count(),
+        0
+    );
+}

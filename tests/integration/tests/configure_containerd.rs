@@ -1,0 +1,118 @@
+//! What containerd makes of a config.toml that `amd-ctk runtime configure` edited.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use integration::binary::runtime_under_test;
+use integration::configure::configure;
+use integration::host::{Cgroups, SimulatedHost};
+use integration::mi300x;
+use integration::outcome::Outcome;
+use integration::require;
+use integration::runtime::eventually;
+
+const CONFIG: &str = "/etc/containerd/config.toml";
+
+/// A host with what `containerd config default` prints as its configuration, and that text.
+#[track_caller]
+#[allow(clippy::unwrap_used, reason = "a fixture that fails ends its test")]
+fn host() -> Option<(SimulatedHost, String)> {
+    if !require::programs(&["containerd", "ctr", "busybox"]) {
+        return None;
+    }
+    let host = require::host(mi300x::PRESET, Cgroups::V1)?;
+    let default = containerd(&host, &["config", "default"]);
+    // On the host's tmpfs: /var/lib may be an overlay, which overlayfs does not go on.
+    let config = default.replace("/var/lib/containerd", "/run/containerd-root");
+    host.inside(|| {
+        fs::create_dir_all("/etc/containerd")?;
+        fs::write(CONFIG, &config)
+    })
+    .unwrap()
+    .unwrap();
+    Some((host, config))
+}
+
+#[track_caller]
+#[allow(clippy::unwrap_used, reason = "a fixture that fails ends its test")]
+fn containerd(host: &SimulatedHost, words: &[&str]) -> String {
+    let mut command = Command::new(require::find("containerd").unwrap());
+    Outcome::of(host, command.args(words)).unwrap().ok()
+}
+
+/// The settings that containerd comes to.
+#[track_caller]
+#[allow(clippy::unwrap_used, reason = "a fixture that fails ends its test")]
+fn dump(host: &SimulatedHost) -> toml::Table {
+    containerd(host, &["config", "dump"]).parse().unwrap()
+}
+
+/// The table of the CRI plugin with the runtimes.
+#[track_caller]
+#[allow(clippy::unwrap_used, reason = "a fixture that fails ends its test")]
+fn cri(settings: &mut toml::Table) -> &mut toml::Table {
+    let plugins = settings["plugins"].as_table_mut().unwrap();
+    let name = ["io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri"]
+        .into_iter()
+        .find(|name| plugins.contains_key(*name))
+        .unwrap();
+    plugins[name]["containerd"].as_table_mut().unwrap()
+}
+
+#[test]
+fn containerd_reads_the_runtime_and_nothing_else_is_new() {
+    let Some((host, _)) = host() else { return };
+    let mut before = dump(&host);
+    configure(&host, "containerd", &["--set-as-default"]).ok();
+    let mut after = dump(&host);
+    let cri_after = cri(&mut after);
+    assert_eq!(cri_after["default_runtime_name"].as_str(), Some("amd"));
+    let mut added = cri_after["runtimes"]
+        .as_table_mut()
+        .unwrap()
+        .remove("amd")
+        .unwrap();
+    let options = added["options"].as_table_mut().unwrap();
+    let program = options.insert("BinaryName".to_owned(), "".into());
+    let expected = runtime_under_test().unwrap();
+    assert_eq!(program.unwrap().as_str(), expected.to_str());
+    // With the program of runc, it is runc's entry, and the rest is what it was.
+    assert_eq!(added, cri(&mut before)["runtimes"]["runc"]);
+    cri(&mut after).insert("default_runtime_name".to_owned(), "runc".into());
+    assert_eq!(after, before);
+}
+
+#[test]
+fn the_cri_plugin_starts_with_our_runtime_as_default() {
+    let Some((host, _)) = host() else { return };
+    configure(&host, "containerd", &["--set-as-default", "--enable-cdi"]).ok();
+    let mut daemon = host
+        .spawn(
+            Command::new(require::find("containerd").unwrap())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null()),
+        )
+        .unwrap();
+    let mut plugins = String::new();
+    eventually("containerd answers", || {
+        let outcome = Outcome::of(&host, Command::new("ctr").args(["plugins", "ls"])).unwrap();
+        plugins.clone_from(&outcome.stdout);
+        outcome.code == 0
+    });
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    let cri = plugins.lines().find(|line| line.contains(" cri "));
+    assert!(
+        cri.is_some_and(|line| line.trim_end().ends_with("ok")),
+        "{plugins}"
+    );
+}
+
+#[test]
+fn removal_gives_back_containerds_own_default_configuration() {
+    let Some((host, before)) = host() else { return };
+    configure(&host, "containerd", &["--set-as-default", "--enable-cdi"]).ok();
+    configure(&host, "containerd", &["--remove"]).ok();
+    let after = host.inside(|| fs::read_to_string(CONFIG)).unwrap().unwrap();
+    assert_eq!(after, before);
+}
