@@ -31,7 +31,7 @@ pub struct GlobalArgs {
     #[arg(short, long, global = true)]
     pub debug: bool,
 
-    /// Read /sys and /dev of the host below this directory
+    /// Look for the host's /sys, /dev and configuration files below this directory
     ///
     /// For a container that sees the host's files somewhere else, such as a
     /// privileged pod with the host's root mounted on /host.

@@ -99,3 +99,31 @@ fn a_config_path_is_the_file_that_is_edited() {
     assert!(host.read(CONFIG).contains("BinaryName"));
     assert!(!host.path(DROP_IN).exists());
 }
+
+#[test]
+fn removal_where_the_version_is_not_ours_to_edit_finds_nothing_to_do() {
+    let host = host("1.7.27", "disabled_plugins = [\"cri\"]\n");
+    let before = host.files();
+    assert_eq!(configure(&host, &["--remove"]), "nothing to change\n");
+    let output = host.configure(&["--runtime", "containerd"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.contains("the configuration has no version"),
+        "{stderr}"
+    );
+    assert_eq!(host.files(), before);
+}
+
+#[test]
+fn a_disabled_cri_plugin_is_a_note_to_who_configures_it() {
+    let host = host(
+        "1.7.27",
+        "version = 2\ndisabled_plugins = ['io.containerd.grpc.v1.cri']\n",
+    );
+    for (options, noted) in [(&[][..], true), (&["--remove"], false)] {
+        let output = host.configure(&[&["--runtime", "containerd"], options].concat());
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(stderr.starts_with("note: "), noted, "{stderr}");
+        assert!(output.status.success());
+    }
+}

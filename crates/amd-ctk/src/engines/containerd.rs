@@ -9,7 +9,7 @@ use toml_edit::{Item, Table, value};
 
 use super::toml_files::{Layout, copy, header, refuse_entry, without_runtime};
 use super::{Change, Plan, Request, Restart, below};
-use crate::config_file::toml::Document;
+use crate::config_file::toml::{Document, has_block};
 use crate::config_file::{ConfigError, ConfigFile, EditError};
 
 /// Where containerd looks for its configuration.
@@ -42,7 +42,8 @@ pub fn plan(root: &Path, config: Option<&Path>, request: &Request) -> Result<Pla
     let mut notes = Vec::new();
     let mut changes = Vec::new();
     let text = main.text().map(str::to_owned);
-    if let Some(text) = &text
+    let configures = matches!(request, Request::Configure(_));
+    if let (Some(text), true) = (&text, configures)
         && cri_is_disabled(text).map_err(|error| content(&main, error))?
     {
         notes.push(format!(
@@ -50,7 +51,6 @@ pub fn plan(root: &Path, config: Option<&Path>, request: &Request) -> Result<Pla
             main.path().display()
         ));
     }
-    let configures = matches!(request, Request::Configure(_));
     if config.is_none() {
         let drop_in = ConfigFile::read(&below(root, DROP_IN))?;
         let wanted = match (&text, configures) {
@@ -68,12 +68,25 @@ pub fn plan(root: &Path, config: Option<&Path>, request: &Request) -> Result<Pla
     }
     // An edit of config.toml from before it imported drop-ins is undone in any case.
     if !configures || changes.is_empty() {
-        let version = version(text.as_deref()).map_err(|error| content(&main, error))?;
-        let after = apply(text.as_deref(), None, version, request)
-            .map_err(|error| content(&main, error))?;
-        changes.push(Change::new(main, after));
+        changes.extend(plan_main(main, request)?);
     }
     Ok(Plan::new(changes, Restart::Unit("containerd"), notes))
+}
+
+/// None where there is nothing of ours to undo, in a configuration that we do not edit.
+fn plan_main(main: ConfigFile, request: &Request) -> Result<Option<Change>, ConfigError> {
+    let path = main.path().to_owned();
+    let content = |error| ConfigError::content(&path, error);
+    let text = main.text();
+    Document::parse(text.unwrap_or_default()).map_err(content)?;
+    let version = match (version(text), request) {
+        (Ok(version), _) => version,
+        (Err(error), Request::Configure(_)) => return Err(content(error)),
+        (Err(error), _) if has_block(text.unwrap_or_default(), "") => return Err(content(error)),
+        (Err(_), _) => return Ok(None),
+    };
+    let after = apply(text, None, version, request).map_err(content)?;
+    Ok(Some(Change::new(main, after)))
 }
 
 fn plan_drop_in(

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::Utc;
 use libcgroups::common::{CgroupSetup, get_cgroup_setup};
+use libcontainer::oci_spec::runtime::Spec;
 use serde_json::Value;
 
 use super::build::{BuildOptions, build};
@@ -17,8 +18,8 @@ use crate::device_cgroup::{DeviceCgroupError, DeviceRule, DeviceTable, enforce, 
 use crate::error::{Error, Result};
 use crate::inject::inject;
 use crate::request;
-use crate::spec::Bundle;
 use crate::spec::effective::{cgroups_path, effective};
+use crate::spec::{Bundle, typed};
 use crate::state::{ContainerDir, Phase, ProcessRef, Record, write_atomically};
 
 /// How a container is created.
@@ -82,6 +83,8 @@ impl Runtime {
             spec = inject(spec, &grant.edits, &grant.gids)?;
         }
         let rules = canonical_rules(&mut spec)?;
+        // libcontainer reads it so, and would name a line of a file that nobody knows.
+        typed::<Spec>("config.json", &spec)?;
 
         let cgroup = self.cgroup_of(Path::new(cgroups_path(&spec)))?;
         cgroup.must_be_empty()?;

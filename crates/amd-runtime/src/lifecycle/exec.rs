@@ -171,6 +171,9 @@ fn read_config(dir: &ContainerDir) -> Result<Value> {
     serde_json::from_slice(&bytes).map_err(|err| io(err.into()))
 }
 
+/// What the name of a workspace begins with, before the pid of its exec.
+const WORKSPACE: &str = "exec.";
+
 /// A libcontainer root of this exec alone, with a copy of the container's state.
 ///
 /// libcontainer leaves a socket behind in the state directory with every exec; a
@@ -182,8 +185,11 @@ struct Workspace {
 
 impl Workspace {
     fn new(dir: &ContainerDir, process: &Value) -> Result<Self> {
+        remove_abandoned(dir);
         let workspace = Self {
-            path: dir.path().join(format!("exec.{}", std::process::id())),
+            path: dir
+                .path()
+                .join(format!("{WORKSPACE}{}", std::process::id())),
         };
         let io = |path: &Path| {
             let path = path.to_owned();
@@ -204,6 +210,20 @@ impl Workspace {
 
     fn process_path(&self) -> PathBuf {
         self.path.join("process.json")
+    }
+}
+
+/// Removes the workspaces of execs that were killed.
+fn remove_abandoned(dir: &ContainerDir) {
+    for entry in fs::read_dir(dir.path()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(WORKSPACE)?.parse().ok());
+        if pid.is_some_and(|pid: i32| ProcessRef::of(pid).is_none()) {
+            // Another exec may be doing the same.
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 

@@ -4,14 +4,17 @@
 //! in place of the container's, and the container would lose its GPUs. Here they are
 //! left out, and stay what `create` enforced.
 
-use libcgroups::common::{CgroupConfig, CgroupManager, ControllerOpt, create_cgroup_manager};
+use libcgroups::common::{
+    CgroupConfig, CgroupManager, CgroupSetup, ControllerOpt, create_cgroup_manager,
+    get_cgroup_setup,
+};
 use libcontainer::oci_spec::runtime::LinuxResources;
 use serde_json::{Map, Value};
 
 use super::status::Status;
 use super::{ContainerId, Runtime};
 use crate::error::{Error, Result};
-use crate::spec::SpecError;
+use crate::spec::{SpecError, typed};
 
 /// Limits in the form of `linux.resources` (OCI runtime spec, config-linux.md); what
 /// is not named stays as it is.
@@ -68,8 +71,7 @@ impl Limits {
     }
 
     fn into_resources(self) -> Result<LinuxResources> {
-        serde_json::from_value(Value::Object(self.0))
-            .map_err(|err| SpecError::Field(format!("resources: {err}")).into())
+        Ok(typed("resources", &Value::Object(self.0))?)
     }
 }
 
@@ -97,6 +99,11 @@ fn is_unset(value: &Value) -> bool {
     }
 }
 
+/// libcgroups passes over the section on v1; runc refuses it.
+fn is_unified() -> bool {
+    matches!(get_cgroup_setup(), Ok(CgroupSetup::Unified))
+}
+
 impl Runtime {
     /// Applies new limits to a container that has not stopped. Its GPUs stay.
     ///
@@ -107,6 +114,12 @@ impl Runtime {
         let (_dir, record, _lock) = self.load_locked(id)?;
         if Status::of(&record) == Status::Stopped {
             return Err(Error::not_running(id));
+        }
+        if limits.0.contains_key("unified") && !is_unified() {
+            return Err(SpecError::Field(
+                "cannot update unified: it is for cgroup v2, and this host has v1".into(),
+            )
+            .into());
         }
         let resources = limits.into_resources()?;
         let manager = create_cgroup_manager(CgroupConfig {
@@ -155,6 +168,13 @@ mod tests {
         ] {
             assert!(Limits::from_json(text).is_err());
         }
+    }
+
+    #[test]
+    fn a_limit_of_the_wrong_type_is_named() {
+        let limits = Limits::from_json(br#"{"memory": {"limit": "much"}}"#).unwrap();
+        let message = limits.into_resources().unwrap_err().to_string();
+        assert!(message.starts_with("resources.memory.limit: "), "{message}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde_json::Value;
 
 /// Name of the spec in a bundle (OCI runtime spec, bundle.md).
@@ -148,6 +149,20 @@ fn directory(path: &Path) -> Result<PathBuf, SpecError> {
         return Err(invalid(io::Error::from(io::ErrorKind::NotADirectory)));
     }
     Ok(real)
+}
+
+/// `value` as a type of oci-spec. `what` names it in errors, which say the path of the
+/// field that is wrong.
+///
+/// # Errors
+/// Where a field has the wrong type, or one that must be there is missing.
+pub(crate) fn typed<'v, T: Deserialize<'v>>(what: &str, value: &'v Value) -> Result<T, SpecError> {
+    serde_path_to_error::deserialize(value).map_err(|err| {
+        let path = err.path().to_string();
+        let dot = if path == "." { "" } else { "." };
+        let path = if path == "." { "" } else { path.as_str() };
+        SpecError::Field(format!("{what}{dot}{path}: {}", err.inner()))
+    })
 }
 
 /// The object at `key` of `parent`, made where it is missing or null.
