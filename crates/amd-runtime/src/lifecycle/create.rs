@@ -18,6 +18,7 @@ use crate::device_cgroup::{DeviceCgroupError, DeviceRule, DeviceTable, enforce, 
 use crate::error::{Error, Result};
 use crate::inject::inject;
 use crate::request;
+use crate::spec::cgroup_mount::show_own_v1;
 use crate::spec::effective::{cgroups_path, effective};
 use crate::spec::{Bundle, typed};
 use crate::state::{ContainerDir, Phase, ProcessRef, Record, write_atomically};
@@ -83,11 +84,16 @@ impl Runtime {
             spec = inject(spec, &grant.edits, &grant.gids)?;
         }
         let rules = canonical_rules(&mut spec)?;
+        let cgroups_path = PathBuf::from(cgroups_path(&spec));
+        let cgroup = self.cgroup_of(&cgroups_path)?;
+        cgroup.must_be_empty()?;
+        if !matches!(get_cgroup_setup(), Ok(CgroupSetup::Unified)) {
+            let below = cgroups_path.strip_prefix("/").unwrap_or(&cgroups_path);
+            show_own_v1(&mut spec, cgroup.dirs(), below)?;
+        }
         // libcontainer reads it so, and would name a line of a file that nobody knows.
         typed::<Spec>("config.json", &spec)?;
 
-        let cgroup = self.cgroup_of(Path::new(cgroups_path(&spec)))?;
-        cgroup.must_be_empty()?;
         let present = cgroup.existing();
         let made = cgroup
             .dirs()

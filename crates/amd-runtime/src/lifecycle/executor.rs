@@ -205,12 +205,16 @@ fn errno_text(errno: Errno) -> String {
     errno.desc().to_lowercase()
 }
 
-/// A program starts with default signal actions and nothing blocked.
+/// A program starts with default signal actions, whatever the caller or the Rust
+/// runtime ignores, and nothing blocked.
 fn default_signals() {
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    #[allow(unsafe_code)]
-    // SAFETY: SIG_DFL installs no handler, so no code of ours can run in one.
-    let _ = unsafe { sigaction(Signal::SIGPIPE, &default) };
+    let changeable = |signal: &Signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP);
+    for signal in Signal::iterator().filter(changeable) {
+        #[allow(unsafe_code)]
+        // SAFETY: SIG_DFL installs no handler, so no code of ours can run in one.
+        let _ = unsafe { sigaction(signal, &default) };
+    }
     let _ = SigSet::empty().thread_set_mask();
 }
 

@@ -26,9 +26,12 @@ pub fn effective(mut spec: Value, id: &ContainerId, rootfs: &Path) -> Result<Val
     {
         spec["ociVersion"] = json!("1.0.0");
     }
-    mount_dev(array(&mut spec, "mounts")?);
+    let mounts = array(&mut spec, "mounts")?;
+    mount_dev(mounts);
+    name_mount_sources(mounts);
     let linux = object(&mut spec, "linux")?;
     name_cgroup(linux, id);
+    shorten_propagation(linux);
     deny_devices_first(array(object(linux, "resources")?, "devices")?);
     fold_duplicate_devices(array(linux, "devices")?);
     normalize_process(object(&mut spec, "process")?)?;
@@ -43,7 +46,17 @@ pub fn effective(mut spec: Value, id: &ContainerId, rootfs: &Path) -> Result<Val
 pub fn normalize_process(process: &mut Value) -> Result<(), SpecError> {
     drop_unset_no_new_privileges(process);
     drop_unknown_capabilities(process);
+    set_umask(process)?;
     name_every_capability_set(process)
+}
+
+/// libcontainer leaves the caller's umask where the spec names none; runc sets 0022.
+fn set_umask(process: &mut Value) -> Result<(), SpecError> {
+    let user = object(process, "user")?;
+    if user.get("umask").is_none_or(Value::is_null) {
+        user["umask"] = json!(0o022);
+    }
+    Ok(())
 }
 
 /// libcontainer leaves a capability set alone that the spec does not name: a process
@@ -83,6 +96,35 @@ fn mount_dev(mounts: &mut Vec<Value>) {
             "options": ["nosuid", "strictatime", "mode=755", "size=65536k"],
         });
         mounts.insert(0, dev);
+    }
+}
+
+/// libcontainer fails at a mount without a source, as the spec allows for a file
+/// system that needs none.
+fn name_mount_sources(mounts: &mut [Value]) {
+    for mount in mounts.iter_mut().filter_map(Value::as_object_mut) {
+        if mount
+            .get("source")
+            .and_then(Value::as_str)
+            .is_none_or(str::is_empty)
+        {
+            let source = mount.get("type").cloned().filter(Value::is_string);
+            mount.insert("source".into(), source.unwrap_or_else(|| json!("none")));
+        }
+    }
+}
+
+/// libcontainer knows `private` and makes it recursive; runc takes `rprivate` as well.
+fn shorten_propagation(linux: &mut Value) {
+    let recursive = linux
+        .get("rootfsPropagation")
+        .and_then(Value::as_str)
+        .and_then(|p| {
+            let plain = p.strip_prefix('r')?;
+            matches!(plain, "private" | "slave" | "shared" | "unbindable").then(|| plain.to_owned())
+        });
+    if let Some(plain) = recursive {
+        linux["rootfsPropagation"] = json!(plain);
     }
 }
 
@@ -249,6 +291,21 @@ mod tests {
             let spec = of(json!({"process": {"noNewPrivileges": value}}));
             assert_eq!(spec["process"].get("noNewPrivileges").is_some(), stays);
         }
+    }
+
+    #[test]
+    fn what_runc_defaults_to_is_written_out() {
+        let spec = of(json!({
+            "mounts": [{"destination": "/proc", "type": "proc"}, {"destination": "/x"}],
+            "linux": {"rootfsPropagation": "rprivate"},
+            "process": {"user": {"uid": 1}},
+        }));
+        assert_eq!(spec["mounts"][1]["source"], "proc");
+        assert_eq!(spec["mounts"][2]["source"], "none");
+        assert_eq!(spec["linux"]["rootfsPropagation"], "private");
+        assert_eq!(spec["process"]["user"]["umask"], 0o022);
+        let own = of(json!({"process": {"user": {"umask": 0o077}}}));
+        assert_eq!(own["process"]["user"]["umask"], 0o077);
     }
 
     #[test]
