@@ -36,6 +36,7 @@ pub mod seal;
 pub mod settings;
 pub mod spec;
 pub mod state;
+pub mod stdio;
 
 pub use error::{Error, Result, chain};
 pub use id::ContainerId;

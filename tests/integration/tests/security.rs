@@ -344,3 +344,45 @@ fn an_executed_process_that_names_no_capabilities_has_the_containers() {
     let none = "0000000000000000";
     assert_eq!(seen.trim(), [none, &kill, &kill, &kill, none].join(" "));
 }
+
+#[test]
+fn on_v1_a_container_sees_its_own_cgroup_alone_and_cannot_write_there() {
+    let Some(host) = host() else { return };
+    let spec = Spec::docker().sh("grep ' - cgroup ' /proc/self/mountinfo | cut -d' ' -f4,6");
+    let seen = Runtime::under_test(&host)
+        .run(&Bundle::new(&host, "c", spec))
+        .ok();
+    let own = format!("{}/c ro,", host.cgroup());
+    assert!(seen.lines().count() > 3, "{seen}");
+    for line in seen.lines() {
+        assert!(line.starts_with(&own), "{line}");
+    }
+}
+
+#[test]
+fn umask_and_ignored_signals_of_the_caller_are_not_the_containers() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host);
+    let spec = Spec::docker().args(&["grep", "-E", "Umask|SigIgn", "/proc/self/status"]);
+    let bundle = Bundle::new(&host, "c", spec);
+    let run = runtime.command(&["run", "--bundle", "/run/bundles/c", bundle.id()]);
+    let line: Vec<_> = std::iter::once(run.get_program())
+        .chain(run.get_args())
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let script = format!("umask 077; trap '' USR1 HUP PIPE; exec {}", line.join(" "));
+    let seen = Outcome::of(&host, Command::new("sh").args(["-c", &script]))
+        .unwrap()
+        .ok();
+    let values: Vec<_> = seen
+        .lines()
+        .filter_map(|line| line.split_whitespace().last())
+        .collect();
+    let [umask, ignored] = values[..] else {
+        panic!("{seen}")
+    };
+    assert_eq!(umask, "0022");
+    // The two above are the C library's own.
+    let standard = u64::from_str_radix(ignored, 16).unwrap() & 0x7fff_ffff;
+    assert_eq!(standard, 0, "{ignored}");
+}

@@ -60,6 +60,7 @@ impl BuildArgs {
             console_socket: absolute(&self.console_socket)?,
             no_pivot: self.no_pivot,
             preserve_fds: i32::from(self.preserve_fds),
+            give_stdio: false,
         })
     }
 
@@ -74,7 +75,10 @@ impl BuildArgs {
 
 impl Args {
     pub fn run(self, context: &Context) -> Result<ExitCode> {
-        let options = self.build.options()?;
+        let options = CreateOptions {
+            give_stdio: true,
+            ..self.build.options()?
+        };
         self.build.join_keyring(&self.id)?;
         context
             .runtime

@@ -101,6 +101,7 @@ impl Args {
             pid_file: absolute(&self.pid_file)?,
             console_socket: absolute(&self.console_socket)?,
             preserve_fds: i32::from(self.preserve_fds),
+            give_stdio: self.detach,
             ignore_paused: self.ignore_paused,
             sub_cgroup: self.cgroup.clone(),
         };

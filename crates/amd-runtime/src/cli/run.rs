@@ -33,7 +33,10 @@ impl Args {
         let runtime = &context.runtime;
         let bundle = Bundle::load(&self.build.bundle)?;
         let terminal = bundle.terminal();
-        let options = self.build.options()?;
+        let options = CreateOptions {
+            give_stdio: self.detach,
+            ..self.build.options()?
+        };
         foreground::check_console(terminal, self.detach, options.console_socket.is_some())?;
         self.build.join_keyring(&self.id)?;
 

@@ -22,6 +22,7 @@ use crate::spec::cgroup_mount::show_own_v1;
 use crate::spec::effective::{cgroups_path, effective};
 use crate::spec::{Bundle, typed};
 use crate::state::{ContainerDir, Phase, ProcessRef, Record, write_atomically};
+use crate::stdio;
 
 /// How a container is created.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +35,9 @@ pub struct CreateOptions {
     pub no_pivot: bool,
     /// How many descriptors from 3 on the program inherits.
     pub preserve_fds: i32,
+    /// Whether the standard streams of this process are for the container alone, and so
+    /// become its user's; not where they are a person's terminal.
+    pub give_stdio: bool,
 }
 
 impl Runtime {
@@ -112,6 +116,9 @@ impl Runtime {
         undo.watch(record.clone());
         write_config(&dir, &spec)?;
 
+        if options.give_stdio && !has_user_namespace(&spec) {
+            stdio::give_to_user_of(&spec["process"])?;
+        }
         let pid = build(
             &dir,
             &BuildOptions {
@@ -225,6 +232,15 @@ fn new_record(
         gpu_gids: Vec::new(),
         enforcement: None,
     })
+}
+
+/// In a user namespace the ids of the spec are not those of the host.
+pub(super) fn has_user_namespace(spec: &Value) -> bool {
+    let namespaces = spec.pointer("/linux/namespaces").and_then(Value::as_array);
+    namespaces
+        .into_iter()
+        .flatten()
+        .any(|ns| ns["type"] == "user")
 }
 
 /// Writes the effective bundle: libcontainer reads its spec from a file only

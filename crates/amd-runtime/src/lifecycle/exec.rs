@@ -7,6 +7,7 @@ use libcontainer::oci_spec::runtime::{LinuxCapabilities, LinuxSeccomp};
 use serde_json::{Value, json};
 
 use super::build::{BuildOptions, base, with_causes};
+use super::create::has_user_namespace;
 use super::executor::{Program, Restrictions};
 use super::status::Status;
 use super::{ContainerId, Runtime, write_pid};
@@ -15,6 +16,7 @@ use crate::inject::add_gids;
 use crate::spec::check::check_process;
 use crate::spec::{SpecError, effective};
 use crate::state::{ContainerDir, ProcessRef, Record, write_atomically};
+use crate::stdio;
 
 /// How a process is executed in a container.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +27,9 @@ pub struct ExecOptions {
     pub console_socket: Option<PathBuf>,
     /// How many descriptors from 3 on the process inherits.
     pub preserve_fds: i32,
+    /// Whether the standard streams of this process are for the new one alone, and so
+    /// become its user's; not where they are a person's terminal.
+    pub give_stdio: bool,
     /// Whether a paused container will do.
     pub ignore_paused: bool,
     /// A cgroup below the container's in which the process starts.
@@ -67,6 +72,9 @@ impl Runtime {
         inherit_capabilities(&dir, &mut process)?;
         add_gids(&mut process, &record.gpu_gids)?;
         effective::normalize_process(&mut process)?;
+        if options.give_stdio && !has_user_namespace(&read_config(&dir)?) {
+            stdio::give_to_user_of(&process)?;
+        }
         let program = restricted_program(&dir, &mut process)?;
         let workspace = Workspace::new(&dir, &process)?;
         let pid = start_process(&dir, &record, &workspace, program, options)?;

@@ -68,7 +68,10 @@ impl Executor for Program {
         })
     }
 
-    fn setup_envs(&self, envs: HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
+    fn setup_envs(&self, mut envs: HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
+        // libcontainer sets it from the image's passwd; runc falls back to the root.
+        envs.entry("HOME".to_owned())
+            .or_insert_with(|| "/".to_owned());
         // Handed to execve(2); this process needs no environment of its own.
         self.env.replace(envs);
         Ok(())

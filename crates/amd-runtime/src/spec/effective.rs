@@ -30,7 +30,7 @@ pub fn effective(mut spec: Value, id: &ContainerId, rootfs: &Path) -> Result<Val
     mount_dev(mounts);
     name_mount_sources(mounts);
     let linux = object(&mut spec, "linux")?;
-    name_cgroup(linux, id);
+    name_cgroup(linux, id)?;
     shorten_propagation(linux);
     deny_devices_first(array(object(linux, "resources")?, "devices")?);
     fold_duplicate_devices(array(linux, "devices")?);
@@ -114,16 +114,16 @@ fn name_mount_sources(mounts: &mut [Value]) {
     }
 }
 
-/// libcontainer knows `private` and makes it recursive; runc takes `rprivate` as well.
+/// libcontainer knows `private` and makes it recursive; runc takes `rprivate` as well,
+/// and nothing for the default.
 fn shorten_propagation(linux: &mut Value) {
-    let recursive = linux
-        .get("rootfsPropagation")
-        .and_then(Value::as_str)
-        .and_then(|p| {
-            let plain = p.strip_prefix('r')?;
-            matches!(plain, "private" | "slave" | "shared" | "unbindable").then(|| plain.to_owned())
-        });
-    if let Some(plain) = recursive {
+    let Some(propagation) = linux.get("rootfsPropagation").and_then(Value::as_str) else {
+        return;
+    };
+    let plain = propagation.strip_prefix('r').unwrap_or(propagation);
+    if propagation.is_empty() {
+        linux["rootfsPropagation"] = Value::Null;
+    } else if matches!(plain, "private" | "slave" | "shared" | "unbindable") {
         linux["rootfsPropagation"] = json!(plain);
     }
 }
@@ -137,14 +137,18 @@ pub fn cgroups_path(spec: &Value) -> &str {
 
 /// libcontainer takes an empty path for the runtime's own cgroup, and `create` and
 /// `delete --force` then kill what is in it; a missing path becomes `:youki:<id>`.
-fn name_cgroup(linux: &mut Value, id: &ContainerId) {
-    if linux
-        .get("cgroupsPath")
-        .and_then(Value::as_str)
-        .is_none_or(str::is_empty)
-    {
-        linux["cgroupsPath"] = json!(format!("/{id}"));
+fn name_cgroup(linux: &mut Value, id: &ContainerId) -> Result<(), SpecError> {
+    match linux.get("cgroupsPath") {
+        Some(Value::String(path)) if !path.is_empty() => {}
+        None | Some(Value::Null | Value::String(_)) => {
+            linux["cgroupsPath"] = json!(format!("/{id}"));
+        }
+        Some(other) => {
+            let message = format!("linux.cgroupsPath must be a string, and is {other}");
+            return Err(SpecError::Field(message));
+        }
     }
+    Ok(())
 }
 
 /// A v1 device cgroup starts as open as its parent, and libcontainer writes only the

@@ -174,3 +174,11 @@ fn docker_top_lists_the_programs_processes() {
     let output = docker.call(&["top", "box", "-o", "pid,args"]).ok();
     assert!(output.contains("trap 'exit 0' TERM"), "{output}");
 }
+
+#[test]
+fn a_user_without_root_can_open_its_standard_output_by_name() {
+    let Some(host) = host() else { return };
+    let docker = start(&host);
+    let words = ["sh", "-c", "echo said > /dev/stdout"];
+    assert_eq!(docker.run(&["--user", "1000"], &words).ok(), "said\n");
+}
