@@ -58,6 +58,11 @@ pub enum Command {
     #[command(subcommand, hide = true)]
     Configure(runtime::ConfigureCommand),
 
+    /// Check what containers need from this host to use its GPUs
+    ///
+    /// The exit code is 1 if a check failed or could not run, else 0: warnings are no failure.
+    Doctor(DoctorArgs),
+
     /// Print the version
     Version,
 }
@@ -70,6 +75,14 @@ pub enum GpuCommand {
 
     /// Show all that is known of some GPUs
     Show(GpuShowArgs),
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// How the results are written
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
 }
 
 /// Arguments of `gpu list`.

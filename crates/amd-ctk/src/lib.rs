@@ -8,6 +8,7 @@ pub mod cdi;
 pub mod cli;
 pub mod commands;
 pub mod config_file;
+pub mod doctor;
 pub mod engines;
 mod error;
 mod output;

@@ -72,6 +72,11 @@ fn cdi_devices_are_printed_as_documented() {
 }
 
 #[test]
+fn checks_are_printed_as_documented() {
+    assert_documented("`amd-ctk doctor`", &Host::bare(), &["doctor"]);
+}
+
+#[test]
 fn findings_are_printed_as_documented() {
     let Some(host) = host() else { return };
     host.remove("/dev/kfd");

@@ -3,6 +3,7 @@
 pub mod cdi_generate;
 pub mod cdi_list;
 pub mod cdi_validate;
+pub mod doctor;
 pub mod gpu_list;
 pub mod gpu_show;
 mod listing;
@@ -34,6 +35,7 @@ pub fn run(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), CommandError> {
         | Command::Configure(ConfigureCommand::Runtime(args)) => {
             runtime_configure::run(args, &cli.global, streams)
         }
+        Command::Doctor(args) => doctor::run(args, &cli.global, streams),
         Command::Version => Ok(writeln!(
             streams.out,
             "amd-ctk {}",

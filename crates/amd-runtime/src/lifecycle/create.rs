@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::build::{BuildOptions, build};
 use super::device_nodes::ContainerRoot;
 use super::grant::Grant;
+use super::loopback;
 use super::undo::{Undo, recover};
 use super::{ContainerId, Runtime, write_pid};
 use crate::cgroup::{Cgroup, fs_driver_dirs, unified_dir_of};
@@ -139,6 +140,7 @@ impl Runtime {
         };
         undo.watch(record.clone());
 
+        loopback::bring_up(&spec, pid)?;
         let root = ContainerRoot::of(pid)?;
         root.restrict_device_dirs(&spec)?;
         root.check_nodes(&granted_nodes)?;

@@ -11,6 +11,7 @@ mod exec;
 mod executor;
 mod freeze;
 mod grant;
+mod loopback;
 mod reap;
 mod signal;
 mod start;

@@ -195,3 +195,13 @@ fn a_run_under_an_id_in_use_leaves_the_other_container_alone() {
         .fails(1);
     assert_eq!(runtime.state("c")["status"], "running");
 }
+
+#[test]
+fn the_loopback_device_is_up() {
+    let Some(host) = host() else { return };
+    let spec = Spec::docker().args(&["ip", "-o", "link", "show", "lo"]);
+    let seen = Runtime::under_test(&host)
+        .run(&Bundle::new(&host, "c", spec))
+        .ok();
+    assert!(seen.contains("LOOPBACK,UP"), "{seen}");
+}

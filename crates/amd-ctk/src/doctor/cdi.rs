@@ -1,0 +1,58 @@
+//! The CDI spec of the GPUs.
+
+use discovery::CDI_KIND;
+
+use super::{Check, CouldNotRun, Host, Outcome, count};
+use crate::cdi::SPEC_DIRS;
+use crate::cdi::check::{Report, installed};
+
+const GENERATE: &str = "`amd-ctk cdi generate` writes the spec anew";
+
+pub(super) const SPEC: Check = Check {
+    name: "cdi-spec",
+    description: "there is a CDI spec, and it is valid and says what the host has",
+    run: spec,
+};
+
+fn spec(host: &Host) -> Result<Outcome, CouldNotRun> {
+    let (specs, unread) =
+        installed(host.root()).map_err(|error| CouldNotRun::new(error.to_string(), None))?;
+    let no_gpu = host.inventory()?.gpus.is_empty();
+    if specs.is_empty() {
+        return Ok(match unread.first() {
+            Some(error) => Outcome::Warn(
+                format!("no CDI spec of {CDI_KIND} that can be read: {error}"),
+                "`amd-ctk cdi generate` writes one".to_owned(),
+            ),
+            None if no_gpu => Outcome::NotApplicable("no GPU for a CDI spec to name".to_owned()),
+            None => Outcome::Warn(
+                format!("no CDI spec of {CDI_KIND} in {}", SPEC_DIRS.join(" or ")),
+                "`amd-ctk cdi generate` writes one".to_owned(),
+            ),
+        });
+    }
+    let report = Report::of(&specs, host.root())?;
+    if let Some(first) = report.findings.first() {
+        let file = first.file.as_deref().unwrap_or(CDI_KIND);
+        let more = match report.findings.len() - 1 {
+            0 => String::new(),
+            more => format!(
+                ", and {} (`amd-ctk cdi validate`)",
+                count(more, "more finding")
+            ),
+        };
+        let detail = format!("{file}: {}: {}{more}", first.problem, first.message);
+        let hint = if no_gpu {
+            "once the GPUs are there, `amd-ctk cdi generate` writes the spec anew"
+        } else {
+            GENERATE
+        };
+        return Ok(Outcome::Fail(detail, hint.to_owned()));
+    }
+    let files: Vec<String> = report
+        .specs
+        .iter()
+        .map(|spec| format!("{} (CDI {})", spec.file, spec.cdi_version))
+        .collect();
+    Ok(Outcome::Pass(files.join(", ")))
+}
