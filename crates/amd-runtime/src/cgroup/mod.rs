@@ -26,6 +26,7 @@ use tree::{pids_in_tree, remove_tree};
 
 /// How long to wait for the kernel to freeze, to kill or to let a directory go.
 const PATIENCE: Duration = Duration::from_secs(10);
+const A_MOMENT: Duration = Duration::from_millis(250);
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Why a cgroup could not be handled.
@@ -133,6 +134,22 @@ impl Cgroup {
             all.extend(pids_in_tree(dir)?);
         }
         Ok(all.into_iter().collect())
+    }
+
+    /// Whether nobody is in the cgroup, or is about to be: processes that are exiting get
+    /// a moment.
+    ///
+    /// # Errors
+    /// Where a directory that exists cannot be read.
+    pub fn becomes_empty(&self) -> Result<bool, CgroupError> {
+        let deadline = Instant::now() + A_MOMENT;
+        while !self.pids()?.is_empty() {
+            if Instant::now() > deadline {
+                return Ok(false);
+            }
+            sleep(PAUSE);
+        }
+        Ok(true)
     }
 
     /// Sends `signal` to every process of the cgroup, once.

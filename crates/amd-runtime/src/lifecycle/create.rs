@@ -229,11 +229,20 @@ fn new_record(
         created: Utc::now(),
         cgroups_path: cgroups_path(spec).into(),
         systemd_cgroup: false,
+        own_pid_namespace: has_own_pid_namespace(spec),
         cgroup_dirs: made,
         gpus: Vec::new(),
         gpu_gids: Vec::new(),
         enforcement: None,
     })
+}
+
+fn has_own_pid_namespace(spec: &Value) -> bool {
+    let namespaces = spec.pointer("/linux/namespaces").and_then(Value::as_array);
+    namespaces
+        .into_iter()
+        .flatten()
+        .any(|ns| ns["type"] == "pid" && ns["path"].is_null())
 }
 
 /// In a user namespace the ids of the spec are not those of the host.

@@ -38,6 +38,7 @@ impl Runtime {
                 return Ok(dir.remove()?);
             }
             Err(err @ StateError::NotExist { .. }) => {
+                recover_without_record(&dir)?;
                 dir.remove()?;
                 return Err(err.into());
             }

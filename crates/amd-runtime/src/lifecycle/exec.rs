@@ -59,7 +59,9 @@ impl Runtime {
         mut process: Value,
         options: &ExecOptions,
     ) -> Result<ProcessRef> {
-        let (dir, record) = self.load(id)?;
+        // Until the process is in its cgroup: a `delete` meanwhile would remove it, and
+        // libcontainer would make it anew, without the container's rules.
+        let (dir, record, _lock) = self.load_locked(id)?;
         match Status::of(&record) {
             Status::Running => {}
             Status::Paused if options.ignore_paused => {}

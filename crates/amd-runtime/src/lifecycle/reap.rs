@@ -13,7 +13,7 @@ const PAUSE: Duration = Duration::from_micros(200);
 
 /// The name that libcontainer gives to the processes it forks, before they become
 /// the container's program (`prctl(PR_SET_NAME)`).
-const LIBCONTAINER_PROCESS: &str = "youki:[";
+pub const LIBCONTAINER_PROCESS: &str = "youki:[";
 
 /// Waits for the processes that libcontainer forked for a build that failed.
 ///

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 
+use super::reap::LIBCONTAINER_PROCESS;
 use super::{ContainerId, Runtime};
 use crate::cgroup::Cgroup;
 use crate::error::Result;
@@ -49,10 +50,15 @@ impl Status {
         if Cgroup::new(record.cgroup_dirs.clone()).is_frozen() {
             return Self::Paused;
         }
+        // A `start` that was killed between letting the program go and recording it.
+        let waits = || {
+            init.name()
+                .is_some_and(|name| name.starts_with(LIBCONTAINER_PROCESS))
+        };
         match record.phase {
             Phase::Creating => Self::Creating,
-            Phase::Created => Self::Created,
-            Phase::Started => Self::Running,
+            Phase::Created if waits() => Self::Created,
+            Phase::Created | Phase::Started => Self::Running,
         }
     }
 }
@@ -169,7 +175,8 @@ mod tests {
     fn a_container_lives_as_long_as_its_init() {
         let mut record = Record::for_tests("a");
         record.init = ProcessRef::own();
-        assert_eq!(Status::of(&record), Status::Created);
+        // This process is not libcontainer's: a program that runs, whatever is on record.
+        assert_eq!(Status::of(&record), Status::Running);
         record.phase = Phase::Started;
         assert_eq!(Status::of(&record), Status::Running);
         record.init = Some(ProcessRef {

@@ -57,17 +57,26 @@ impl Drop for Undo {
 
 /// Kills the processes of a container and removes its cgroup.
 ///
+/// Of a container that has stopped, and had a PID namespace of its own, nothing lives:
+/// processes in its cgroup are then another's, who was given the same path, and so is
+/// the cgroup.
+///
 /// # Errors
 /// Where a process survives or a directory stays.
 pub fn recover(record: &Record) -> Result<()> {
     let cgroup = Cgroup::new(record.cgroup_dirs.clone());
-    if let Some(init) = record.init
-        && Status::of(record) != Status::Stopped
-    {
+    let stopped = record.init.is_some() && Status::of(record) == Status::Stopped;
+    if stopped && record.own_pid_namespace {
+        if !cgroup.becomes_empty()? {
+            tracing::warn!("the cgroup of container {} is in use by others", record.id);
+            return Ok(());
+        }
+        return Ok(cgroup.remove()?);
+    }
+    if let Some(init) = record.init {
         // Gone since is what we want.
         let _ = init.signal(libc::SIGKILL);
     }
     cgroup.kill()?;
-    cgroup.remove()?;
-    Ok(())
+    Ok(cgroup.remove()?)
 }

@@ -60,6 +60,12 @@ impl ProcessRef {
         }
     }
 
+    /// The name that it goes by (`comm` in `/proc/PID/stat`); `None` where it is gone.
+    pub fn name(&self) -> Option<String> {
+        let stat = Process::new(self.pid).and_then(|p| p.stat()).ok()?;
+        (stat.starttime == self.start_time).then_some(stat.comm)
+    }
+
     /// Whether it still executes.
     pub fn is_alive(&self) -> bool {
         self.liveness() == Liveness::Alive

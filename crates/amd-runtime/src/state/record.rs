@@ -77,6 +77,8 @@ pub struct Record {
     pub cgroups_path: PathBuf,
     /// Whether systemd drives the cgroup.
     pub systemd_cgroup: bool,
+    /// Whether it has a PID namespace of its own, all of which dies with its init.
+    pub own_pid_namespace: bool,
     /// The directories of its cgroup, one a hierarchy, that were made for it: what is
     /// in them is this container's and may be signalled and removed.
     pub cgroup_dirs: Vec<PathBuf>,
@@ -110,6 +112,7 @@ impl Record {
             created: DateTime::UNIX_EPOCH,
             cgroups_path: "/a".into(),
             systemd_cgroup: false,
+            own_pid_namespace: true,
             cgroup_dirs: Vec::new(),
             gpus: Vec::new(),
             gpu_gids: Vec::new(),

@@ -205,3 +205,17 @@ fn the_loopback_device_is_up() {
         .ok();
     assert!(seen.contains("LOOPBACK,UP"), "{seen}");
 }
+
+#[test]
+fn deleting_a_stopped_container_spares_another_in_the_same_cgroup() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host);
+    let path = format!("{}/shared", host.cgroup());
+    let first = Spec::docker().args(&["true"]).cgroups_path(&path);
+    runtime.up(&Bundle::new(&host, "first", first));
+    runtime.wait_stopped("first");
+    let second = sleeper(Spec::docker()).cgroups_path(&path);
+    runtime.up(&Bundle::new(&host, "second", second));
+    runtime.delete("first").ok();
+    assert_eq!(runtime.state("second")["status"], "running");
+}
