@@ -386,3 +386,20 @@ fn umask_and_ignored_signals_of_the_caller_are_not_the_containers() {
     let standard = u64::from_str_radix(ignored, 16).unwrap() & 0x7fff_ffff;
     assert_eq!(standard, 0, "{ignored}");
 }
+
+#[test]
+fn an_executed_process_has_the_containers_place_before_the_oom_killer() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host);
+    let spec = Spec::minimal()
+        .args(&["sleep", "60"])
+        .set("/process/oomScoreAdj", serde_json::json!(321));
+    runtime.up(&Bundle::new(&host, "c", spec));
+    let process = "/run/bundles/process.json";
+    let json = r#"{"cwd": "/", "args": ["cat", "/proc/self/oom_score_adj"], "env": ["PATH=/bin"]}"#;
+    host.inside(|| fs::write(process, json)).unwrap().unwrap();
+    assert_eq!(
+        runtime.call(&["exec", "--process", process, "c"]).ok(),
+        "321\n"
+    );
+}

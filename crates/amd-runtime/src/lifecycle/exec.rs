@@ -71,7 +71,7 @@ impl Runtime {
             _ => return Err(Error::Status("cannot exec in a stopped container".into())),
         }
         check_process(&process)?;
-        inherit_capabilities(&dir, &mut process)?;
+        inherit_unset(&dir, &mut process)?;
         add_gids(&mut process, &record.gpu_gids)?;
         effective::normalize_process(&mut process)?;
         if options.give_stdio && !has_user_namespace(&read_config(&dir)?) {
@@ -87,11 +87,21 @@ impl Runtime {
     }
 }
 
-/// A process that names no capabilities has those of the container, as with runc.
-fn inherit_capabilities(dir: &ContainerDir, process: &mut Value) -> Result<()> {
-    if process.get("capabilities").is_none_or(Value::is_null) {
-        let mut spec = read_config(dir)?;
-        process["capabilities"] = spec["process"]["capabilities"].take();
+/// What a process does not name and has from the container, as with runc: without it,
+/// it would keep all capabilities, and the engine's protection from the OOM killer.
+const INHERITED: [&str; 2] = ["capabilities", "oomScoreAdj"];
+
+fn inherit_unset(dir: &ContainerDir, process: &mut Value) -> Result<()> {
+    let is_unset = |key: &&str| process.get(key).is_none_or(Value::is_null);
+    let unset: Vec<_> = INHERITED.into_iter().filter(is_unset).collect();
+    if unset.is_empty() {
+        return Ok(());
+    }
+    let spec = read_config(dir)?;
+    for key in unset {
+        if let Some(value) = spec["process"].get(key) {
+            process[key] = value.clone();
+        }
     }
     Ok(())
 }
