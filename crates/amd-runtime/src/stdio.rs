@@ -3,8 +3,8 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
-use nix::sys::stat::{SFlag, fstat, major, minor};
-use nix::unistd::{Uid, fchown};
+use nix::sys::stat::{SFlag, fstat, major, minor, stat};
+use nix::unistd::{Uid, chown, fchown};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
@@ -34,6 +34,37 @@ pub fn give_to_user_of(process: &Value) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// Gives the terminal of process `pid`, its standard input, to the user of `process`,
+/// for the same reason. The terminal is made inside the container, as root.
+///
+/// # Errors
+/// Where the terminal cannot be looked at or change hands.
+pub fn give_terminal_of(pid: i32, process: &Value) -> Result<()> {
+    let uid = process
+        .pointer("/user/uid")
+        .and_then(Value::as_u64)
+        .unwrap_or(0);
+    let Ok(uid) = u32::try_from(uid) else {
+        return Ok(());
+    };
+    let path = format!("/proc/{pid}/fd/0");
+    let done = stat(path.as_str()).and_then(|stat| {
+        // Unix98 pseudo-terminals (kernel document devices.txt); a process that has
+        // exited, or put something else there, has no use for it.
+        let is_char = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFCHR.bits();
+        if is_char && (136..=143).contains(&major(stat.st_rdev)) && stat.st_uid != uid {
+            chown(path.as_str(), Some(Uid::from_raw(uid)), None)?;
+        }
+        Ok(())
+    });
+    match done {
+        Err(Errno::ENOENT | Errno::ESRCH) => Ok(()),
+        done => done.map_err(|err| {
+            Error::system("cannot give the terminal to the container's user")(err.into())
+        }),
+    }
 }
 
 fn give(stream: BorrowedFd<'_>, uid: u32) -> nix::Result<()> {

@@ -141,6 +141,9 @@ impl Runtime {
         undo.watch(record.clone());
 
         loopback::bring_up(&spec, pid)?;
+        if options.console_socket.is_some() && !has_user_namespace(&spec) {
+            stdio::give_terminal_of(pid, &spec["process"])?;
+        }
         let root = ContainerRoot::of(pid)?;
         root.restrict_device_dirs(&spec)?;
         root.check_nodes(&granted_nodes)?;

@@ -74,12 +74,16 @@ impl Runtime {
         inherit_unset(&dir, &mut process)?;
         add_gids(&mut process, &record.gpu_gids)?;
         effective::normalize_process(&mut process)?;
-        if options.give_stdio && !has_user_namespace(&read_config(&dir)?) {
+        let host_ids = !has_user_namespace(&read_config(&dir)?);
+        if options.give_stdio && host_ids {
             stdio::give_to_user_of(&process)?;
         }
         let program = restricted_program(&dir, &mut process)?;
         let workspace = Workspace::new(&dir, &process)?;
         let pid = start_process(&dir, &record, &workspace, program, options)?;
+        if options.console_socket.is_some() && host_ids {
+            stdio::give_terminal_of(pid, &process)?;
+        }
         let process = ProcessRef::of(pid)
             .ok_or_else(|| Error::Status(format!("the process in container {id} is gone")))?;
         write_pid(options.pid_file.as_deref(), process)?;

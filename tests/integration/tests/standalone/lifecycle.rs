@@ -219,3 +219,16 @@ fn deleting_a_stopped_container_spares_another_in_the_same_cgroup() {
     runtime.delete("first").ok();
     assert_eq!(runtime.state("second")["status"], "running");
 }
+
+#[test]
+fn a_terminal_belongs_to_the_containers_user() {
+    let Some(host) = host() else { return };
+    let spec = Spec::docker()
+        .args(&["stat", "-L", "-c", "%u", "/proc/self/fd/0"])
+        .user(1000, 1000)
+        .set("/process/terminal", json!(true));
+    let seen = Runtime::under_test(&host)
+        .run(&Bundle::new(&host, "c", spec))
+        .ok();
+    assert_eq!(seen.trim(), "1000");
+}
