@@ -1,0 +1,291 @@
+//! What is left when commands are killed, race each other or find their state damaged.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::{Child, Command, Stdio};
+
+use integration::bundle::Bundle;
+use integration::host::{Cgroups, SimulatedHost};
+use integration::mi300x;
+use integration::outcome::{Outcome, code};
+use integration::require;
+use integration::runtime::Runtime;
+use integration::spec::Spec;
+use serde_json::{Value, json};
+
+const ID: &str = "c";
+const TRACE: &str = "/run/trace";
+
+fn host(cgroups: Cgroups) -> Option<SimulatedHost> {
+    require::host(mi300x::PRESET, cgroups)
+}
+
+fn bundle<'h>(host: &'h SimulatedHost, id: &str) -> Bundle<'h> {
+    let spec = Spec::docker().env("AMD_VISIBLE_DEVICES=0");
+    Bundle::new(host, id, spec.args(&["sleep", "1000"]))
+}
+
+/// Checks that no container, no cgroup and no process is there.
+#[track_caller]
+#[allow(clippy::unwrap_used, reason = "a test stands on it")]
+fn assert_nothing_left(host: &SimulatedHost, runtime: &Runtime<'_>, what: &str) {
+    let state = host.inside(|| fs::read_dir(runtime.root()).map(Iterator::count));
+    assert_eq!(state.unwrap().unwrap_or(0), 0, "{what}: state");
+    assert_eq!(
+        host.cgroups().unwrap(),
+        Vec::<std::path::PathBuf>::new(),
+        "{what}"
+    );
+    assert_eq!(host.processes().unwrap(), Vec::<String>::new(), "{what}");
+}
+
+/// A system call of a command: its name, and which of that name it is.
+type Call = (String, usize);
+
+/// The system calls of the runtime with `words`, in order.
+#[track_caller]
+#[allow(clippy::unwrap_used, reason = "a test stands on it")]
+fn calls(host: &SimulatedHost, runtime: &Runtime<'_>, words: &[&str]) -> Vec<Call> {
+    strace(host, runtime, &[], words).ok();
+    let trace = host.inside(|| fs::read_to_string(TRACE)).unwrap().unwrap();
+    let mut seen = BTreeMap::new();
+    trace
+        .lines()
+        .filter_map(|line| line.split_once('('))
+        .filter(|(name, _)| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+        .map(|(name, _)| {
+            let nth = seen.entry(name.to_owned()).or_insert(0);
+            *nth += 1;
+            (name.to_owned(), *nth)
+        })
+        .collect()
+}
+
+/// Runs the runtime and kills it at a system call. Whether it came that far.
+#[track_caller]
+fn killed_at(host: &SimulatedHost, runtime: &Runtime<'_>, call: &Call, words: &[&str]) -> bool {
+    let (name, nth) = call;
+    let inject = format!("inject={name}:signal=KILL:when={nth}");
+    strace(host, runtime, &["-e", &inject], words).code == 137
+}
+
+#[track_caller]
+#[allow(clippy::unwrap_used, reason = "a test stands on it")]
+fn strace(
+    host: &SimulatedHost,
+    runtime: &Runtime<'_>,
+    options: &[&str],
+    words: &[&str],
+) -> Outcome {
+    let command = runtime.command(words);
+    let mut strace = Command::new("strace");
+    strace
+        .args(["-o", TRACE])
+        .args(options)
+        .arg(command.get_program())
+        .args(command.get_args());
+    Outcome::of(host, &mut strace).unwrap()
+}
+
+#[track_caller]
+#[allow(clippy::unwrap_used, reason = "a test stands on it")]
+fn start_all(host: &SimulatedHost, commands: impl Iterator<Item = Command>) -> Vec<Child> {
+    commands
+        .map(|mut command| {
+            let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+            host.spawn(command).unwrap()
+        })
+        .collect()
+}
+
+/// The exit codes of programs, and how many ended with each.
+#[allow(clippy::unwrap_used, reason = "a test stands on it")]
+fn codes(children: Vec<Child>) -> BTreeMap<i32, usize> {
+    let mut codes = BTreeMap::new();
+    for mut child in children {
+        *codes.entry(code(child.wait().unwrap())).or_default() += 1;
+    }
+    codes
+}
+
+fn a_killed_create_is_cleared(cgroups: Cgroups, clear: impl Fn(&Runtime<'_>, &Bundle<'_>)) {
+    let Some(host) = host(cgroups) else { return };
+    if !require::programs(&["strace"]) {
+        return;
+    }
+    let runtime = Runtime::under_test(&host);
+    let bundle = bundle(&host, ID);
+    let dir = bundle.path().to_string_lossy();
+    let create = ["create", "--bundle", &*dir, ID];
+    let calls = calls(&host, &runtime, &create);
+    runtime.call(&["delete", "--force", ID]).ok();
+    assert!(calls.len() > 200, "{calls:?}");
+
+    let mut killed = 0;
+    for call in calls.iter().skip(150).step_by(20) {
+        killed += usize::from(killed_at(&host, &runtime, call, &create));
+        clear(&runtime, &bundle);
+        assert_nothing_left(&host, &runtime, &format!("{call:?}"));
+    }
+    assert!(killed > 10, "killed {killed} times only");
+}
+
+#[test]
+fn delete_by_force_clears_a_create_that_was_killed() {
+    for cgroups in [Cgroups::V1, Cgroups::V2] {
+        a_killed_create_is_cleared(cgroups, |runtime, _| {
+            runtime.call(&["delete", "--force", ID]).ok();
+        });
+    }
+}
+
+#[test]
+fn the_next_create_takes_over_from_one_that_was_killed() {
+    for cgroups in [Cgroups::V1, Cgroups::V2] {
+        a_killed_create_is_cleared(cgroups, |runtime, bundle| {
+            let again = runtime.create(bundle);
+            // At the very end the container was finished already.
+            assert!(
+                again.code == 0 || again.stderr.contains("already exists"),
+                "{again}"
+            );
+            assert_eq!(runtime.state(ID)["status"], "created");
+            runtime.call(&["delete", "--force", ID]).ok();
+        });
+    }
+}
+
+#[test]
+fn a_delete_that_was_killed_can_be_repeated() {
+    let Some(host) = host(Cgroups::V1) else {
+        return;
+    };
+    if !require::programs(&["strace"]) {
+        return;
+    }
+    let runtime = Runtime::under_test(&host);
+    let bundle = bundle(&host, ID);
+    let delete = ["delete", "--force", ID];
+    runtime.up(&bundle);
+    let calls = calls(&host, &runtime, &delete);
+
+    let mut killed = 0;
+    for call in calls.iter().skip(100).step_by(40) {
+        runtime.up(&bundle);
+        killed += usize::from(killed_at(&host, &runtime, call, &delete));
+        runtime.call(&delete).ok();
+        assert_nothing_left(&host, &runtime, &format!("{call:?}"));
+    }
+    assert!(killed > 3, "killed {killed} times only");
+}
+
+#[test]
+fn of_many_creates_of_one_id_one_succeeds() {
+    let Some(host) = host(Cgroups::V1) else {
+        return;
+    };
+    let runtime = Runtime::under_test(&host);
+    let bundle = bundle(&host, ID);
+    let dir = bundle.path().to_string_lossy();
+    let creates = (0..20).map(|_| runtime.command(&["create", "--bundle", &*dir, ID]));
+    let children = start_all(&host, creates);
+    assert_eq!(codes(children), BTreeMap::from([(0, 1), (1, 19)]));
+
+    runtime.start(ID).ok();
+    runtime.exec(ID, &["true"]).ok();
+    runtime.call(&["delete", "--force", ID]).ok();
+    assert_nothing_left(&host, &runtime, "20 creates");
+}
+
+#[test]
+fn containers_of_many_ids_can_be_run_at_once() {
+    let Some(host) = host(Cgroups::V1) else {
+        return;
+    };
+    let runtime = Runtime::under_test(&host);
+    let bundles: Vec<_> = (0..20)
+        .map(|n| Bundle::new(&host, &format!("c{n}"), Spec::docker().sh("exit 7")))
+        .collect();
+    let runs = bundles.iter().map(|bundle| {
+        let dir = bundle.path().to_string_lossy();
+        runtime.command(&["run", "--bundle", &dir, bundle.id()])
+    });
+    let children = start_all(&host, runs);
+    assert_eq!(codes(children), BTreeMap::from([(7, 20)]));
+    assert_nothing_left(&host, &runtime, "20 runs");
+}
+
+#[test]
+fn delete_by_force_clears_a_container_with_a_damaged_file() {
+    let Some(host) = host(Cgroups::V1) else {
+        return;
+    };
+    let runtime = Runtime::under_test(&host);
+    let bundle = bundle(&host, ID);
+    for file in [
+        "container.json",
+        "config.json",
+        "libcontainer/c/state.json",
+        "libcontainer/c/youki_config.json",
+    ] {
+        for text in ["", "{\"id\": 5", "{\"id\": 5}"] {
+            runtime.up(&bundle);
+            let path = runtime.root().join(ID).join(file);
+            host.inside(|| fs::write(&path, text)).unwrap().unwrap();
+            runtime.call(&["delete", "--force", ID]).ok();
+            assert_nothing_left(&host, &runtime, &format!("{file} {text:?}"));
+        }
+    }
+}
+
+#[test]
+fn a_stranger_that_has_the_pid_of_a_dead_init_is_left_alone() {
+    let Some(host) = host(Cgroups::V1) else {
+        return;
+    };
+    let runtime = Runtime::under_test(&host);
+    runtime.up(&bundle(&host, ID));
+    // The record of a container whose init has gone and whose pid another process got.
+    let record = runtime.root().join(ID).join("container.json");
+    let mut stranger = host
+        .spawn(Command::new("sh").args(["-c", "echo $$ >/run/stranger; exec sleep 1000"]))
+        .unwrap();
+    integration::runtime::eventually("the stranger runs", || {
+        let pid = host.inside(|| fs::read_to_string("/run/stranger")).unwrap();
+        pid.is_ok_and(|pid| pid.ends_with('\n'))
+    });
+    let forge = || -> anyhow::Result<()> {
+        let pid: i32 = fs::read_to_string("/run/stranger")?.trim().parse()?;
+        let mut value: Value = serde_json::from_slice(&fs::read(&record)?)?;
+        value["init"]["pid"] = json!(pid);
+        Ok(fs::write(&record, value.to_string())?)
+    };
+    host.inside(forge).unwrap().unwrap();
+
+    assert_eq!(runtime.state(ID)["status"], "stopped");
+    assert_ne!(runtime.kill(ID, "KILL").code, 0);
+    runtime.call(&["delete", "--force", ID]).ok();
+    assert!(stranger.try_wait().unwrap().is_none(), "it was killed");
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+}
+
+#[test]
+fn a_cgroup_that_is_in_use_is_refused_and_its_processes_live_on() {
+    for cgroups in [Cgroups::V1, Cgroups::V2] {
+        let Some(host) = host(cgroups) else { return };
+        let runtime = Runtime::under_test(&host);
+        let path = format!("{}/shared", host.cgroup());
+        let sleeper = Spec::docker().cgroups_path(&path).args(&["sleep", "1000"]);
+        runtime.up(&Bundle::new(&host, "first", sleeper.clone()));
+        let stderr = runtime
+            .create(&Bundle::new(&host, "second", sleeper))
+            .fails(1);
+        assert!(
+            stderr.contains("container's cgroup is not empty"),
+            "{stderr}"
+        );
+        assert_eq!(runtime.state("first")["status"], "running");
+        runtime.exec("first", &["true"]).ok();
+    }
+}
