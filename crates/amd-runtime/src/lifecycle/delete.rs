@@ -14,7 +14,7 @@ use super::{ContainerId, Runtime};
 use crate::cgroup::{Cgroup, fs_driver_dirs};
 use crate::error::{Error, Result, chain};
 use crate::spec::effective::cgroups_path;
-use crate::state::{ContainerDir, LOCK_PATIENCE, StateError};
+use crate::state::{ContainerDir, LOCK_PATIENCE, LockKind, StateError};
 
 impl Runtime {
     /// Deletes a container that is created or stopped, or with `force` any, killing it.
@@ -27,7 +27,7 @@ impl Runtime {
     /// removed; the state then stays, so that the command can be repeated.
     pub fn delete(&self, id: &ContainerId, force: bool) -> Result<()> {
         let dir = self.root.container(id);
-        let _lock = match dir.lock(LOCK_PATIENCE) {
+        let _lock = match dir.lock(LockKind::Exclusive, LOCK_PATIENCE) {
             Err(StateError::NotExist { .. }) if force => return Ok(()),
             lock => lock?,
         };

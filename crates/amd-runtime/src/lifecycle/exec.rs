@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::inject::add_gids;
 use crate::spec::check::check_process;
 use crate::spec::{SpecError, effective};
-use crate::state::{ContainerDir, ProcessRef, Record, write_atomically};
+use crate::state::{ContainerDir, LockKind, ProcessRef, Record, write_atomically};
 use crate::stdio;
 
 /// How a process is executed in a container.
@@ -61,7 +61,7 @@ impl Runtime {
     ) -> Result<ProcessRef> {
         // Until the process is in its cgroup: a `delete` meanwhile would remove it, and
         // libcontainer would make it anew, without the container's rules.
-        let (dir, record, _lock) = self.load_locked(id)?;
+        let (dir, record, _lock) = self.load_with_lock(id, LockKind::Shared)?;
         match Status::of(&record) {
             Status::Running => {}
             Status::Paused if options.ignore_paused => {}

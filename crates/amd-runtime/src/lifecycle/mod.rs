@@ -36,7 +36,7 @@ use crate::error::{Error, Result};
 use crate::id::ContainerId;
 use crate::settings::Settings;
 use crate::state::{
-    ContainerDir, LOCK_PATIENCE, Lock, ProcessRef, Record, StateRoot, write_pid_file,
+    ContainerDir, LOCK_PATIENCE, Lock, LockKind, ProcessRef, Record, StateRoot, write_pid_file,
 };
 
 /// Where state is kept unless told otherwise: a tmpfs.
@@ -101,8 +101,16 @@ impl Runtime {
     }
 
     fn load_locked(&self, id: &ContainerId) -> Result<(ContainerDir, Record, Lock)> {
+        self.load_with_lock(id, LockKind::Exclusive)
+    }
+
+    fn load_with_lock(
+        &self,
+        id: &ContainerId,
+        kind: LockKind,
+    ) -> Result<(ContainerDir, Record, Lock)> {
         let dir = self.root.container(id);
-        let lock = dir.lock(LOCK_PATIENCE)?;
+        let lock = dir.lock(kind, LOCK_PATIENCE)?;
         let record = dir.record()?;
         Ok((dir, record, lock))
     }

@@ -25,10 +25,20 @@ static IN_PROCESS: LazyLock<Mutex<HashSet<PathBuf>>> = LazyLock::new(Mutex::defa
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
+/// Whom a lock excludes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockKind {
+    /// Everybody: the container is about to change.
+    Exclusive,
+    /// Those who would change the container, and no others who only need it to stay.
+    Shared,
+}
+
 /// A held lock; dropping it lets go.
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
+    kind: LockKind,
     // Closing the file releases the record lock.
     _file: File,
 }
@@ -53,11 +63,11 @@ impl Lock {
     ///
     /// # Errors
     /// See [`LockError`].
-    pub fn take(path: &Path, patience: Duration) -> Result<Self, LockError> {
+    pub fn take(path: &Path, kind: LockKind, patience: Duration) -> Result<Self, LockError> {
         let deadline = Instant::now() + patience;
         let mut pause = FIRST_PAUSE;
         loop {
-            match Self::attempt(path) {
+            match Self::attempt(path, kind) {
                 Err(LockError::Held { holder }) if Instant::now() < deadline => {
                     tracing::debug!(?path, holder, "waiting for the lock");
                     std::thread::sleep(pause);
@@ -68,7 +78,7 @@ impl Lock {
         }
     }
 
-    fn attempt(path: &Path) -> Result<Self, LockError> {
+    fn attempt(path: &Path, kind: LockKind) -> Result<Self, LockError> {
         let mut in_process = IN_PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
         if in_process.contains(path) {
             return Err(LockError::Held {
@@ -86,14 +96,17 @@ impl Lock {
                 ErrorKind::NotFound => LockError::Gone,
                 _ => LockError::Io(err),
             })?;
-        lock_file(&file)?;
+        lock_file(&file, kind)?;
         // The holder before us may have removed the container while we opened its lock.
         if file.metadata().map_err(LockError::Io)?.nlink() == 0 {
             return Err(LockError::Gone);
         }
-        in_process.insert(path.to_owned());
+        if kind == LockKind::Exclusive {
+            in_process.insert(path.to_owned());
+        }
         Ok(Self {
             path: path.to_owned(),
+            kind,
             _file: file,
         })
     }
@@ -101,18 +114,18 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        IN_PROCESS
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.path);
+        if self.kind == LockKind::Exclusive {
+            let mut in_process = IN_PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
+            in_process.remove(&self.path);
+        }
     }
 }
 
-fn lock_file(file: &File) -> Result<(), LockError> {
-    match fcntl(file, FcntlArg::F_SETLK(&whole_file())) {
+fn lock_file(file: &File, kind: LockKind) -> Result<(), LockError> {
+    match fcntl(file, FcntlArg::F_SETLK(&whole_file(kind))) {
         Ok(_) => Ok(()),
         Err(Errno::EAGAIN | Errno::EACCES) => {
-            let mut lock = whole_file();
+            let mut lock = whole_file(kind);
             fcntl(file, FcntlArg::F_GETLK(&mut lock)).map_err(|err| LockError::Io(err.into()))?;
             Err(LockError::Held { holder: lock.l_pid })
         }
@@ -120,9 +133,12 @@ fn lock_file(file: &File) -> Result<(), LockError> {
     }
 }
 
-fn whole_file() -> libc::flock {
+fn whole_file(kind: LockKind) -> libc::flock {
     libc::flock {
-        l_type: libc::F_WRLCK as libc::c_short,
+        l_type: match kind {
+            LockKind::Exclusive => libc::F_WRLCK,
+            LockKind::Shared => libc::F_RDLCK,
+        } as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
         l_start: 0,
         l_len: 0,
@@ -138,13 +154,25 @@ mod tests {
     fn a_held_lock_excludes_another_thread_of_the_same_process() {
         let tmp = tempfile::tempdir().unwrap();
         let path = tmp.path().join("lock");
-        let held = Lock::take(&path, Duration::ZERO).unwrap();
+        let held = Lock::take(&path, LockKind::Exclusive, Duration::ZERO).unwrap();
         assert!(matches!(
-            Lock::take(&path, Duration::ZERO),
+            Lock::take(&path, LockKind::Exclusive, Duration::ZERO),
             Err(LockError::Held { .. })
         ));
         drop(held);
-        assert!(Lock::take(&path, Duration::ZERO).is_ok());
+        assert!(Lock::take(&path, LockKind::Exclusive, Duration::ZERO).is_ok());
+    }
+
+    #[test]
+    fn shared_locks_go_together_and_not_with_an_exclusive_one() {
+        let tmp = tempfile::tempdir().unwrap();
+        let path = tmp.path().join("lock");
+        let shared = || Lock::take(&path, LockKind::Shared, Duration::ZERO);
+        let (one, other) = (shared(), shared());
+        assert!(one.is_ok() && other.is_ok());
+        drop((one, other));
+        let _exclusive = Lock::take(&path, LockKind::Exclusive, Duration::ZERO).unwrap();
+        assert!(matches!(shared(), Err(LockError::Held { .. })));
     }
 
     #[test]
@@ -152,7 +180,7 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let missing = tmp.path().join("gone/lock");
         assert!(matches!(
-            Lock::take(&missing, Duration::ZERO),
+            Lock::take(&missing, LockKind::Exclusive, Duration::ZERO),
             Err(LockError::Gone)
         ));
     }
@@ -175,12 +203,12 @@ mod tests {
         };
         let mut said = [0; 5];
         io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut said).unwrap();
-        match Lock::take(&path, Duration::ZERO) {
+        match Lock::take(&path, LockKind::Exclusive, Duration::ZERO) {
             Err(LockError::Held { holder }) => assert_eq!(holder, child.id() as i32),
             other => panic!("{other:?}"),
         }
         drop(child.stdin.take());
-        assert!(Lock::take(&path, Duration::from_secs(10)).is_ok());
+        assert!(Lock::take(&path, LockKind::Exclusive, Duration::from_secs(10)).is_ok());
         child.wait().unwrap();
     }
 }

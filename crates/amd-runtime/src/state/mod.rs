@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use atomic::{write_atomically, write_pid_file};
-pub use lock::{Lock, LockError};
+pub use lock::{Lock, LockError, LockKind};
 pub use process::{Liveness, ProcessRef};
 pub use record::{GrantedGpu, Phase, Record};
 
@@ -170,7 +170,7 @@ impl StateRoot {
                 }
                 Err(other) => return Err(other),
             }
-            let lock = match Lock::take(&dir.path.join(LOCK), Duration::ZERO) {
+            let lock = match Lock::take(&dir.path.join(LOCK), LockKind::Exclusive, Duration::ZERO) {
                 Ok(lock) => lock,
                 // Removed between mkdir and open, or while we waited: it is free again.
                 Err(LockError::Gone) => continue,
@@ -232,13 +232,13 @@ impl ContainerDir {
     /// # Errors
     /// [`StateError::NotExist`] where the container is or becomes gone,
     /// [`StateError::Busy`] where another command holds on to it.
-    pub fn lock(&self, patience: Duration) -> Result<Lock, StateError> {
+    pub fn lock(&self, kind: LockKind, patience: Duration) -> Result<Lock, StateError> {
         if !self.exists() {
             return Err(StateError::NotExist {
                 id: self.id.to_string(),
             });
         }
-        Lock::take(&self.path.join(LOCK), patience).map_err(|err| match err {
+        Lock::take(&self.path.join(LOCK), kind, patience).map_err(|err| match err {
             LockError::Gone => StateError::NotExist {
                 id: self.id.to_string(),
             },
@@ -390,7 +390,7 @@ mod tests {
         let dir = StateRoot::new(tmp.path()).container(&id("a"));
         assert!(matches!(dir.record(), Err(StateError::NotExist { .. })));
         assert!(matches!(
-            dir.lock(Duration::ZERO),
+            dir.lock(LockKind::Exclusive, Duration::ZERO),
             Err(StateError::NotExist { .. })
         ));
     }
