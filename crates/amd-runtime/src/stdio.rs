@@ -20,11 +20,7 @@ use crate::error::{Error, Result};
 /// # Errors
 /// Where a stream cannot be looked at.
 pub fn give_to_user_of(process: &Value) -> Result<()> {
-    let uid = process
-        .pointer("/user/uid")
-        .and_then(Value::as_u64)
-        .unwrap_or(0);
-    let Ok(uid) = u32::try_from(uid) else {
+    let Some(uid) = uid_of(process) else {
         return Ok(());
     };
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
@@ -42,11 +38,7 @@ pub fn give_to_user_of(process: &Value) -> Result<()> {
 /// # Errors
 /// Where the terminal cannot be looked at or change hands.
 pub fn give_terminal_of(pid: i32, process: &Value) -> Result<()> {
-    let uid = process
-        .pointer("/user/uid")
-        .and_then(Value::as_u64)
-        .unwrap_or(0);
-    let Ok(uid) = u32::try_from(uid) else {
+    let Some(uid) = uid_of(process) else {
         return Ok(());
     };
     let path = format!("/proc/{pid}/fd/0");
@@ -65,6 +57,12 @@ pub fn give_terminal_of(pid: i32, process: &Value) -> Result<()> {
             Error::system("cannot give the terminal to the container's user")(err.into())
         }),
     }
+}
+
+/// The user of a process, root where none is named; `None` for what is no uid.
+fn uid_of(process: &Value) -> Option<u32> {
+    let uid = process.pointer("/user/uid").and_then(Value::as_u64);
+    u32::try_from(uid.unwrap_or(0)).ok()
 }
 
 fn give(stream: BorrowedFd<'_>, uid: u32) -> nix::Result<()> {

@@ -21,7 +21,7 @@ use crate::inject::inject;
 use crate::request;
 use crate::spec::cgroup_mount::show_own_v1;
 use crate::spec::effective::{cgroups_path, effective};
-use crate::spec::{Bundle, typed};
+use crate::spec::{Bundle, has_new_namespace, namespace, typed};
 use crate::state::{ContainerDir, Phase, ProcessRef, Record, write_atomically};
 use crate::stdio;
 
@@ -232,7 +232,7 @@ fn new_record(
         created: Utc::now(),
         cgroups_path: cgroups_path(spec).into(),
         systemd_cgroup: false,
-        own_pid_namespace: has_own_pid_namespace(spec),
+        own_pid_namespace: has_new_namespace(spec, "pid"),
         cgroup_dirs: made,
         gpus: Vec::new(),
         gpu_gids: Vec::new(),
@@ -240,21 +240,9 @@ fn new_record(
     })
 }
 
-fn has_own_pid_namespace(spec: &Value) -> bool {
-    let namespaces = spec.pointer("/linux/namespaces").and_then(Value::as_array);
-    namespaces
-        .into_iter()
-        .flatten()
-        .any(|ns| ns["type"] == "pid" && ns["path"].is_null())
-}
-
 /// In a user namespace the ids of the spec are not those of the host.
 pub(super) fn has_user_namespace(spec: &Value) -> bool {
-    let namespaces = spec.pointer("/linux/namespaces").and_then(Value::as_array);
-    namespaces
-        .into_iter()
-        .flatten()
-        .any(|ns| ns["type"] == "user")
+    namespace(spec, "user").is_some()
 }
 
 /// Writes the effective bundle: libcontainer reads its spec from a file only

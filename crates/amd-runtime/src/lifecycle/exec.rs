@@ -71,14 +71,15 @@ impl Runtime {
             _ => return Err(Error::Status("cannot exec in a stopped container".into())),
         }
         check_process(&process)?;
-        inherit_unset(&dir, &mut process)?;
+        let spec = read_config(&dir)?;
+        inherit_unset(&spec, &mut process);
         add_gids(&mut process, &record.gpu_gids)?;
         effective::normalize_process(&mut process)?;
-        let host_ids = !has_user_namespace(&read_config(&dir)?);
+        let host_ids = !has_user_namespace(&spec);
         if options.give_stdio && host_ids {
             stdio::give_to_user_of(&process)?;
         }
-        let program = restricted_program(&dir, &mut process)?;
+        let program = restricted_program(&spec, &mut process)?;
         let workspace = Workspace::new(&dir, &process)?;
         let pid = start_process(&dir, &record, &workspace, program, options)?;
         if options.console_socket.is_some() && host_ids {
@@ -95,19 +96,14 @@ impl Runtime {
 /// it would keep all capabilities, and the engine's protection from the OOM killer.
 const INHERITED: [&str; 2] = ["capabilities", "oomScoreAdj"];
 
-fn inherit_unset(dir: &ContainerDir, process: &mut Value) -> Result<()> {
-    let is_unset = |key: &&str| process.get(key).is_none_or(Value::is_null);
-    let unset: Vec<_> = INHERITED.into_iter().filter(is_unset).collect();
-    if unset.is_empty() {
-        return Ok(());
-    }
-    let spec = read_config(dir)?;
-    for key in unset {
-        if let Some(value) = spec["process"].get(key) {
+fn inherit_unset(spec: &Value, process: &mut Value) {
+    for key in INHERITED {
+        if process.get(key).is_none_or(Value::is_null)
+            && let Some(value) = spec["process"].get(key)
+        {
             process[key] = value.clone();
         }
     }
-    Ok(())
 }
 
 fn start_process(
@@ -144,8 +140,7 @@ fn start_process(
 /// Without `noNewPrivileges` loading a filter needs `CAP_SYS_ADMIN`, and dropping
 /// bounding capabilities `CAP_SETPCAP`: libcontainer is asked to leave these two, and
 /// the program drops them after the filter is in place, as runc does.
-fn restricted_program(dir: &ContainerDir, process: &mut Value) -> Result<Program> {
-    let spec = read_config(dir)?;
+fn restricted_program(spec: &Value, process: &mut Value) -> Result<Program> {
     let parse = |what: &str, err: serde_json::Error| SpecError::Field(format!("{what}: {err}"));
     let seccomp: Option<LinuxSeccomp> = match spec
         .pointer("/linux/seccomp")

@@ -14,6 +14,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::spec::has_new_namespace;
 
 /// Brings the loopback device up where the spec asks for a network namespace that is
 /// new: one of its own, not one at a path.
@@ -21,7 +22,7 @@ use crate::error::{Error, Result};
 /// # Errors
 /// Where the namespace of `pid` cannot be entered or the device not be changed.
 pub fn bring_up(spec: &Value, pid: i32) -> Result<()> {
-    if !has_new_network(spec) {
+    if !has_new_namespace(spec, "network") {
         return Ok(());
     }
     let path = PathBuf::from(format!("/proc/{pid}/ns/net"));
@@ -45,14 +46,6 @@ pub fn bring_up(spec: &Value, pid: i32) -> Result<()> {
         .map_err(Error::system(
             "cannot bring up the container's loopback device",
         ))
-}
-
-fn has_new_network(spec: &Value) -> bool {
-    let namespaces = spec.pointer("/linux/namespaces").and_then(Value::as_array);
-    namespaces.into_iter().flatten().any(|ns| {
-        let path = ns.get("path").and_then(Value::as_str).unwrap_or_default();
-        ns["type"] == "network" && path.is_empty()
-    })
 }
 
 /// Sets `IFF_UP` (netdevice(7)) on a device of this thread's network namespace.
@@ -104,11 +97,13 @@ mod tests {
 
     #[test]
     fn only_a_network_namespace_of_its_own_is_new() {
-        let with = |namespaces| has_new_network(&json!({"linux": {"namespaces": namespaces}}));
+        let with = |namespaces| {
+            has_new_namespace(&json!({"linux": {"namespaces": namespaces}}), "network")
+        };
         assert!(with(json!([{"type": "pid"}, {"type": "network"}])));
         assert!(with(json!([{"type": "network", "path": ""}])));
         assert!(!with(json!([{"type": "network", "path": "/run/netns/x"}])));
         assert!(!with(json!([{"type": "pid"}])));
-        assert!(!has_new_network(&json!({})));
+        assert!(!has_new_namespace(&json!({}), "network"));
     }
 }

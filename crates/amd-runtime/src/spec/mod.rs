@@ -166,6 +166,22 @@ pub(crate) fn typed<'v, T: Deserialize<'v>>(what: &str, value: &'v Value) -> Res
     })
 }
 
+/// The namespace of a kind, such as `pid`, that a spec lists.
+pub(crate) fn namespace<'s>(spec: &'s Value, kind: &str) -> Option<&'s Value> {
+    let namespaces = spec.pointer("/linux/namespaces")?.as_array()?;
+    namespaces.iter().find(|ns| ns["type"] == kind)
+}
+
+/// Whether a container gets a namespace of this kind of its own, rather than one at a
+/// path or its caller's.
+pub(crate) fn has_new_namespace(spec: &Value, kind: &str) -> bool {
+    namespace(spec, kind).is_some_and(|ns| {
+        ns.get("path")
+            .and_then(Value::as_str)
+            .is_none_or(str::is_empty)
+    })
+}
+
 /// The object at `key` of `parent`, made where it is missing or null.
 ///
 /// # Errors
