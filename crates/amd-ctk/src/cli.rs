@@ -3,6 +3,7 @@
 
 mod cdi;
 pub mod runtime;
+pub mod system;
 
 use std::path::PathBuf;
 
@@ -57,6 +58,10 @@ pub enum Command {
     /// `configure runtime`: the same as `runtime configure`
     #[command(subcommand, hide = true)]
     Configure(runtime::ConfigureCommand),
+
+    /// Set this host up: device nodes, driver, CDI spec; each can be taken back
+    #[command(subcommand)]
+    System(system::SystemCommand),
 
     /// Check what containers need from this host to use its GPUs
     ///

@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod engines;
 mod error;
 mod output;
+pub mod system;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};

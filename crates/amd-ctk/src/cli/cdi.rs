@@ -73,6 +73,12 @@ pub struct CdiGenerateArgs {
     /// For an engine that itself runs in a container.
     #[arg(long, value_name = "PATH")]
     pub dev_root: Option<PathBuf>,
+
+    /// Remove the file where the host has no GPU, instead of failing
+    ///
+    /// For a service that writes the spec anew when GPUs come and go.
+    #[arg(long)]
+    pub remove_if_none: bool,
 }
 
 /// A language of spec files.

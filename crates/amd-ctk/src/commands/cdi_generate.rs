@@ -17,6 +17,9 @@ use crate::output::{Streams, write_json, write_yaml};
 
 const DEFAULT_OUTPUT: &str = "/etc/cdi/amd.json";
 
+/// The name of a file that is standard output.
+const STDOUT: &str = "-";
+
 /// Engines read specs as whoever runs them, which can be a user without root.
 const MODE: u32 = 0o644;
 
@@ -37,11 +40,20 @@ pub fn run(
 ) -> Result<(), CommandError> {
     let (host, inventory) = identify(global)?;
     let options = options(args)?;
-    let spec = cdi::generate(&host, &inventory, &options)?;
     let output = args
         .output
         .clone()
         .unwrap_or_else(|| host.join(DEFAULT_OUTPUT));
+    if args.remove_if_none && output == Path::new(STDOUT) {
+        return Err(CommandError::new(
+            anyhow!("--remove-if-none: standard output cannot be removed"),
+            None,
+        ));
+    }
+    if args.remove_if_none && inventory.gpus.is_empty() {
+        return remove(&output, streams);
+    }
+    let spec = cdi::generate(&host, &inventory, &options)?;
     let mut text = Vec::new();
     match args.format.unwrap_or_else(|| format_of(&output)) {
         SpecFormat::Json => write_json(&mut text, &spec)?,
@@ -51,7 +63,7 @@ pub fn run(
     if spec.cdi_version < Version::V0_6 {
         tracing::debug!("no annotations below CDI 0.6.0");
     }
-    if output == Path::new("-") {
+    if output == Path::new(STDOUT) {
         return Ok(streams.out.write_all(&text)?);
     }
     let text = String::from_utf8(text)
@@ -110,19 +122,8 @@ fn summary(spec: &Spec, inventory: &Inventory) -> String {
 }
 
 /// Writes the file, and tells whether it was another.
-///
-/// A hotplug event and a boot service can both come here at once: who finds that the file
-/// changed looks again.
 fn write(output: &Path, text: &str) -> Result<bool, CommandError> {
-    let mut tries = 0;
-    let changed = loop {
-        match replace(output, text) {
-            Err(ReplaceError::Config(ConfigError::Changed(_))) if tries < MOST_TRIES => tries += 1,
-            Err(ReplaceError::Config(error)) => return Err(error.into()),
-            Err(ReplaceError::Command(error)) => return Err(error),
-            Ok(changed) => break changed,
-        }
-    };
+    let changed = persist(|| replace(output, Some(text)))?;
     let mode = fs::metadata(output).map(|meta| meta.permissions().mode() & 0o7777);
     if mode.is_ok_and(|mode| mode != MODE) {
         set_mode(output, MODE)?;
@@ -130,21 +131,50 @@ fn write(output: &Path, text: &str) -> Result<bool, CommandError> {
     Ok(changed)
 }
 
+/// Removes a spec that names GPUs which are not there any more.
+fn remove(output: &Path, streams: &mut Streams<'_>) -> Result<(), CommandError> {
+    let verb = if persist(|| replace(output, None))? {
+        "removed"
+    } else {
+        "unchanged: there is no"
+    };
+    Ok(writeln!(
+        streams.out,
+        "{verb} {} (no GPU)",
+        output.display()
+    )?)
+}
+
+/// A hotplug event and a boot service can both come here at once: who finds that the file
+/// changed looks again.
+fn persist(mut replace: impl FnMut() -> Result<bool, ReplaceError>) -> Result<bool, CommandError> {
+    let mut tries = 0;
+    loop {
+        match replace() {
+            Err(ReplaceError::Config(ConfigError::Changed(_))) if tries < MOST_TRIES => tries += 1,
+            Err(ReplaceError::Config(error)) => return Err(error.into()),
+            Err(ReplaceError::Command(error)) => return Err(error),
+            Ok(changed) => return Ok(changed),
+        }
+    }
+}
+
 enum ReplaceError {
     Command(CommandError),
     Config(ConfigError),
 }
 
-fn replace(output: &Path, text: &str) -> Result<bool, ReplaceError> {
+/// Writes the file, or removes it where `text` is None, and tells whether that changed it.
+fn replace(output: &Path, text: Option<&str>) -> Result<bool, ReplaceError> {
     let file = ConfigFile::read(output).map_err(ReplaceError::Config)?;
-    if file.text() == Some(text) {
+    if file.text() == text {
         return Ok(false);
     }
     if let Some(old) = file.text() {
         check_ours(output, old).map_err(ReplaceError::Command)?;
     }
     let made = missing_dirs(output);
-    file.replace(Some(text)).map_err(ReplaceError::Config)?;
+    file.replace(text).map_err(ReplaceError::Config)?;
     // Whatever the umask is.
     for dir in made {
         set_mode(&dir, 0o755).map_err(ReplaceError::Command)?;

@@ -8,6 +8,7 @@ pub mod gpu_list;
 pub mod gpu_show;
 mod listing;
 pub mod runtime_configure;
+pub mod system;
 
 use std::io::Write;
 
@@ -35,6 +36,7 @@ pub fn run(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), CommandError> {
         | Command::Configure(ConfigureCommand::Runtime(args)) => {
             runtime_configure::run(args, &cli.global, streams)
         }
+        Command::System(command) => system::run(command, &cli.global, streams),
         Command::Doctor(args) => doctor::run(args, &cli.global, streams),
         Command::Version => Ok(writeln!(
             streams.out,

@@ -4,6 +4,7 @@
 //! [`json`] and [`toml`] are pure edits, text to text. [`ConfigFile`] is the file they
 //! come from and go to.
 
+mod change;
 mod diff;
 mod error;
 mod file;
@@ -13,6 +14,7 @@ pub mod toml;
 mod toml_block;
 mod toml_meaning;
 
+pub use change::Change;
 pub use diff::unified_diff;
 pub use error::{ConfigError, EditError, Position};
 pub use file::{ConfigFile, lock};

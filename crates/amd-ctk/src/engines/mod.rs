@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use nix::fcntl::Flock;
 
-use crate::config_file::{ConfigError, ConfigFile, lock, unified_diff};
+use crate::config_file::{Change, ConfigError, lock};
 
 pub use program::{DEFAULT_PROGRAM, ProgramError, find_program};
 pub use restart::{Restart, RestartError};
@@ -72,34 +72,6 @@ pub struct Settings {
     pub cdi: bool,
 }
 
-/// A file and what it is to hold, None for no file.
-#[derive(Debug)]
-pub struct Change {
-    file: ConfigFile,
-    text: Option<String>,
-    hidden: bool,
-}
-
-impl Change {
-    fn new(file: ConfigFile, text: Option<String>) -> Self {
-        Self {
-            file,
-            text,
-            hidden: false,
-        }
-    }
-
-    /// The same, of a file that is of no interest to the user.
-    fn hidden(mut self) -> Self {
-        self.hidden = true;
-        self
-    }
-
-    fn changes(&self) -> bool {
-        self.file.text() != self.text.as_deref()
-    }
-}
-
 /// What a request changes, before anything is changed.
 #[derive(Debug)]
 pub struct Plan {
@@ -124,17 +96,12 @@ impl Plan {
 
     /// The paths of files that change, without our own records.
     pub fn changed(&self) -> impl Iterator<Item = &Path> {
-        self.shown().map(|change| change.file.path())
+        self.shown().map(Change::path)
     }
 
     /// The changes as a unified diff; empty if there are none.
     pub fn diff(&self) -> String {
-        self.shown()
-            .map(|change| {
-                let after = change.text.as_deref();
-                unified_diff(change.file.path(), change.file.text(), after)
-            })
-            .collect()
+        self.shown().map(Change::diff).collect()
     }
 
     /// Writes the files. Nothing is written to a file that stays the same.
@@ -142,16 +109,13 @@ impl Plan {
     /// # Errors
     /// Where a file cannot be replaced; it and those after it are as they were.
     pub fn carry_out(&self) -> Result<(), ConfigError> {
-        self.changes
-            .iter()
-            .filter(|change| change.changes())
-            .try_for_each(|change| change.file.replace(change.text.as_deref()))
+        self.changes.iter().try_for_each(Change::carry_out)
     }
 
     fn shown(&self) -> impl Iterator<Item = &Change> {
         self.changes
             .iter()
-            .filter(|change| change.changes() && !change.hidden)
+            .filter(|change| change.changes() && !change.is_hidden())
     }
 }
 
