@@ -10,7 +10,7 @@ PROGRAMS := amd-container-runtime amd-ctk
 # Where rustup puts cargo, for shells that have not read its profile.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help deps build release test lint fmt-check clippy doc demo bench install uninstall clean
+.PHONY: help deps build release test lint fmt-check clippy doc reference demo bench install uninstall clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +37,9 @@ clippy:
 
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+reference: ## Write the command line reference, docs/cli-*.md, from the programs
+	cargo run -p manual -- reference docs
 
 demo: deps build ## Show GPU containers at work, on simulated GPUs where there are none (as root)
 	@scripts/demo.sh

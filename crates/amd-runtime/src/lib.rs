@@ -24,6 +24,8 @@
 #![cfg_attr(test, allow(missing_docs))]
 
 pub mod cgroup;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod console;
 pub mod device_cgroup;
 pub mod error;

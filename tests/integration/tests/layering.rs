@@ -26,18 +26,13 @@ fn uses(package: &str) -> BTreeSet<String> {
     found
 }
 
-/// The packages of this workspace, each with those that it names as a dependency.
-#[allow(clippy::unwrap_used, reason = "what cargo prints")]
-fn direct() -> BTreeMap<String, BTreeSet<String>> {
+/// What cargo prints.
+#[track_caller]
+#[allow(clippy::unwrap_used, reason = "cargo runs these tests")]
+fn cargo(args: &[&str]) -> Vec<u8> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args([
-            "metadata",
-            "--no-deps",
-            "--offline",
-            "--format-version",
-            "1",
-        ])
+        .args(args)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
@@ -46,7 +41,20 @@ fn direct() -> BTreeMap<String, BTreeSet<String>> {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    output.stdout
+}
+
+/// The packages of this workspace, each with those that it names as a dependency.
+#[allow(clippy::unwrap_used, reason = "what cargo prints")]
+fn direct() -> BTreeMap<String, BTreeSet<String>> {
+    let output = cargo(&[
+        "metadata",
+        "--no-deps",
+        "--offline",
+        "--format-version",
+        "1",
+    ]);
+    let metadata: Value = serde_json::from_slice(&output).unwrap();
     let packages = metadata["packages"].as_array().unwrap();
     let name = |value: &Value| value["name"].as_str().unwrap().to_owned();
     let names: BTreeSet<String> = packages.iter().map(name).collect();
@@ -90,8 +98,41 @@ fn the_cli_does_not_use_the_runtime() {
 }
 
 #[test]
-fn no_package_uses_the_tests() {
+fn a_program_that_embeds_the_runtime_can_do_without_its_command_line() {
+    let tree = |features: &[&str]| {
+        let tree = [
+            "tree",
+            "--offline",
+            "--package",
+            "amd-runtime",
+            "--edges",
+            "normal",
+        ];
+        let output = cargo(
+            &[
+                &tree[..],
+                &["--prefix", "none", "--format", "{p}"],
+                features,
+            ]
+            .concat(),
+        );
+        let text = String::from_utf8_lossy(&output).into_owned();
+        text.lines().any(|line| line.starts_with("clap "))
+    };
+    assert!(tree(&[]));
+    assert!(!tree(&["--no-default-features"]));
+}
+
+#[test]
+fn the_manual_is_no_part_of_a_program() {
     for package in ["discovery", "amd-runtime", "amd-ctk"] {
+        assert!(!uses(package).contains("manual"), "{package}");
+    }
+}
+
+#[test]
+fn no_package_uses_the_tests() {
+    for package in ["discovery", "amd-runtime", "amd-ctk", "manual"] {
         assert!(!uses(package).contains("integration"), "{package}");
     }
 }

@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use amd_runtime::lifecycle::DEFAULT_ROOT;
 use anyhow::Result;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use super::logging::{Format, Log};
 use super::{
     Context, config, create, delete, events, exec, features, kill, list, pause, ps, run, spec,
     start, state, update,
 };
-use crate::logging::{Format, Log};
+use crate::lifecycle::DEFAULT_ROOT;
 
 /// An OCI runtime that gives a container the AMD GPUs it asked for, and no others
 ///
@@ -147,6 +147,13 @@ impl Command {
             Self::Config(args) => args.run(),
         }
     }
+}
+
+/// The definition of the command line, for man pages, completions and the like.
+///
+/// The parser takes a little more: each switch also with a value, see [`go_booleans`].
+pub fn definition() -> clap::Command {
+    Cli::command()
 }
 
 /// Parses the command line; where it makes no sense or asks for help, prints what there

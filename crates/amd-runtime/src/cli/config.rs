@@ -12,7 +12,7 @@ pub struct Args {}
 
 impl Args {
     pub fn run(self) -> Result<ExitCode> {
-        out(amd_runtime::settings::sample().trim_end())?;
+        out(crate::settings::sample().trim_end())?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use amd_runtime::{ContainerId, CreateOptions, keyring};
 use anyhow::{Context as _, Result};
 
 use super::Context;
+use crate::{ContainerId, CreateOptions, keyring};
 
 /// Create a container; its program starts with `start`
 #[derive(Debug, clap::Args)]

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use amd_runtime::ContainerId;
 use anyhow::Result;
 
 use super::Context;
+use crate::ContainerId;
 
 /// Delete a container that has stopped or was not started
 #[derive(Debug, clap::Args)]

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::Duration;
 
-use amd_runtime::{ContainerId, Status};
 use anyhow::{Context as _, Result, ensure};
 
 use super::Context;
+use crate::{ContainerId, Status};
 
 /// Print what a container uses, as JSON lines
 #[derive(Debug, clap::Args)]
@@ -38,7 +38,7 @@ impl Args {
                 return Ok(ExitCode::SUCCESS);
             }
             sleep(self.interval);
-            let gone = |state: &amd_runtime::ContainerState| state.status == Status::Stopped;
+            let gone = |state: &crate::ContainerState| state.status == Status::Stopped;
             if context.runtime.state(&self.id).as_ref().map_or(true, gone) {
                 return Ok(ExitCode::SUCCESS);
             }

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use amd_runtime::{ContainerId, ExecOptions, keyring};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use super::{Context, foreground};
+use crate::{ContainerId, ExecOptions, keyring};
 
 /// Run one more process in a container
 #[derive(Debug, clap::Args)]

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use amd_runtime::console::{self, ConsoleListener, Proxy};
-use amd_runtime::state::ProcessRef;
 use anyhow::{Context as _, Result, bail};
+
+use crate::console::{self, ConsoleListener, Proxy};
+use crate::state::ProcessRef;
 
 /// How long the container's process may take to send its terminal. It has done so by
 /// the time that it is built; this bounds a bug.

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use amd_runtime::{ContainerId, Error, parse_signal};
 use anyhow::Result;
 
 use super::Context;
+use crate::{ContainerId, Error, parse_signal};
 
 /// Send a signal to the init of a container
 #[derive(Debug, clap::Args)]

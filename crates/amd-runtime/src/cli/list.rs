@@ -3,11 +3,11 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use amd_runtime::{ContainerState, chain};
 use anyhow::Result;
 use chrono::SecondsFormat;
 
 use super::Context;
+use crate::{ContainerState, chain};
 
 /// List the containers below --root
 #[derive(Debug, clap::Args)]

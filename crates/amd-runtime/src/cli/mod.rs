@@ -1,4 +1,7 @@
-//! The command line: runc's, command by command, a file each.
+//! The command line of `amd-container-runtime`: runc's, command by command, a file each.
+//!
+//! It is here, behind the feature `cli`, and not in the binary, so that the manual can be
+//! made from its definitions. An embedder needs none of it.
 
 mod command_line;
 mod config;
@@ -10,8 +13,10 @@ mod features;
 mod foreground;
 mod kill;
 mod list;
+mod logging;
 mod pause;
 mod ps;
+mod report;
 mod run;
 mod size;
 mod spec;
@@ -22,17 +27,19 @@ mod update;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use amd_runtime::lifecycle::DEFAULT_ROOT;
-use amd_runtime::settings::LogLevel;
-use amd_runtime::{Runtime, Settings, seal};
 use anyhow::{Context as _, Result, bail};
 use command_line::{Cli, Command, Global};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry};
 
-use crate::logging::{Format, Log, LogLayer};
-use crate::report::Failure;
+pub use command_line::definition;
+
+use crate::lifecycle::DEFAULT_ROOT;
+use crate::settings::LogLevel;
+use crate::{Runtime, Settings, seal};
+use logging::{Format, Log, LogLayer};
+use report::Failure;
 
 /// What the commands work with.
 pub struct Context {
@@ -104,7 +111,7 @@ fn execute(cli: Cli, log: &mut Option<Log>) -> Result<ExitCode> {
 fn load_settings(command: &Command, global: &Global) -> Result<Settings> {
     match Settings::load(global.config.as_deref()) {
         Err(err) if !matches!(command, Command::Create(_) | Command::Run(_)) => {
-            eprintln!("{}", amd_runtime::chain(&err));
+            eprintln!("{}", crate::chain(&err));
             Ok(Settings::default())
         }
         settings => Ok(settings?),

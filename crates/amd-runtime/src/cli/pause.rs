@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use amd_runtime::ContainerId;
 use anyhow::Result;
 
 use super::Context;
+use crate::ContainerId;
 
 /// Freeze all processes of a container
 #[derive(Debug, clap::Args)]

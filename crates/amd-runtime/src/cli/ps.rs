@@ -3,11 +3,11 @@
 use std::io::Write;
 use std::process::{Command, ExitCode};
 
-use amd_runtime::ContainerId;
 use anyhow::{Context as _, Result, bail};
 
 use super::Context;
 use super::list::ListFormat;
+use crate::ContainerId;
 
 /// List the processes of a container
 #[derive(Debug, clap::Args)]

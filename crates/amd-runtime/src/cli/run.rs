@@ -3,12 +3,12 @@
 use std::cell::Cell;
 use std::process::ExitCode;
 
-use amd_runtime::spec::Bundle;
-use amd_runtime::{ContainerId, CreateOptions};
 use anyhow::Result;
 
 use super::create::BuildArgs;
 use super::{Context, foreground};
+use crate::spec::Bundle;
+use crate::{ContainerId, CreateOptions};
 
 /// Create a container, start it, and delete it when its program has exited
 #[derive(Debug, clap::Args)]

@@ -5,8 +5,9 @@ use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use amd_runtime::spec::{CONFIG, example};
 use anyhow::{Context as _, Result, bail};
+
+use crate::spec::{CONFIG, example};
 
 /// Write a config.json to start from
 #[derive(Debug, clap::Args)]

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use amd_runtime::ContainerId;
 use anyhow::Result;
 
 use super::Context;
+use crate::ContainerId;
 
 /// Start the program of a created container
 #[derive(Debug, clap::Args)]

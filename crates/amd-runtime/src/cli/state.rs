@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use amd_runtime::ContainerId;
 use anyhow::Result;
 use serde_json::Value;
 
 use super::{Context, out};
+use crate::ContainerId;
 
 /// Print the state of a container as JSON
 #[derive(Debug, clap::Args)]

@@ -4,10 +4,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use amd_runtime::{ContainerId, Limits};
 use anyhow::{Context as _, Result};
 
 use super::{Context, size};
+use crate::{ContainerId, Limits};
 
 /// Change the limits of a container; its GPUs stay
 #[derive(Debug, clap::Args)]

@@ -3,9 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use amd_runtime::{Error, chain};
-
-use crate::logging::Log;
+use super::logging::Log;
+use crate::{Error, chain};
 
 /// A failed command: which one, and why.
 #[derive(Debug)]
@@ -64,10 +63,10 @@ fn hint_of(error: &(dyn StdError + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<Error>() {
         return error.hint();
     }
-    if let Some(error) = error.downcast_ref::<amd_runtime::settings::SettingsError>() {
+    if let Some(error) = error.downcast_ref::<crate::settings::SettingsError>() {
         return error.hint();
     }
     error
-        .downcast_ref::<amd_runtime::seal::SealError>()
+        .downcast_ref::<crate::seal::SealError>()
         .and_then(|error| error.hint())
 }
