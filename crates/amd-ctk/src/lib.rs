@@ -11,6 +11,7 @@ pub mod config_file;
 pub mod doctor;
 pub mod engines;
 mod error;
+mod modprobe;
 mod output;
 pub mod system;
 

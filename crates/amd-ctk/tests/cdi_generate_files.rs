@@ -125,3 +125,44 @@ fn a_place_that_is_no_file_is_an_error() {
         assert_eq!(run.code, Some(1));
     }
 }
+
+const REMOVE: [&str; 1] = ["--remove-if-none"];
+
+#[test]
+fn a_host_that_lost_its_gpus_loses_its_spec_where_that_is_asked_for() {
+    let Some(host) = host() else { return };
+    generate(&host, &REMOVE);
+    let spec = file(&host, "etc/cdi/amd.json");
+    assert!(spec.is_file());
+    fs::remove_dir_all(file(&host, "sys/bus/pci/drivers/amdgpu")).unwrap();
+    fs::remove_dir_all(file(&host, "sys/devices/platform")).unwrap();
+    assert_eq!(generate(&host, &[]).code, Some(1));
+    assert!(spec.is_file());
+    let run = generate(&host, &REMOVE);
+    let said = "removed <host>/etc/cdi/amd.json (no GPU)\n";
+    assert_eq!((run.stdout.as_str(), run.code), (said, Some(0)));
+    assert!(!spec.exists());
+    let run = generate(&host, &REMOVE);
+    let said = "unchanged: there is no <host>/etc/cdi/amd.json (no GPU)\n";
+    assert_eq!((run.stdout.as_str(), run.code), (said, Some(0)));
+}
+
+#[test]
+fn what_is_not_ours_is_not_removed() {
+    let host = Host::bare();
+    let text = r#"{"cdiVersion": "0.5.0", "kind": "other.com/gpu", "devices": []}"#;
+    host.file("/etc/cdi/amd.json", text);
+    let run = generate(&host, &REMOVE);
+    let error = "error: <host>/etc/cdi/amd.json is a CDI spec of other.com/gpu";
+    assert!(run.stderr.starts_with(error), "{}", run.stderr);
+    assert_eq!(run.code, Some(1));
+    let path = file(&host, "etc/cdi/amd.json");
+    assert_eq!(fs::read_to_string(path).unwrap(), text);
+}
+
+#[test]
+fn standard_output_cannot_be_removed() {
+    let run = generate(&Host::bare(), &["--remove-if-none", "--output", "-"]);
+    assert!(run.stderr.contains("--remove-if-none"), "{}", run.stderr);
+    assert_eq!(run.code, Some(1));
+}

@@ -77,6 +77,18 @@ fn checks_are_printed_as_documented() {
 }
 
 #[test]
+fn every_check_is_named() {
+    let section = MANUAL.split("\n## `amd-ctk doctor`").nth(1).unwrap();
+    for check in amd_ctk::doctor::CHECKS {
+        assert!(
+            section.contains(&format!("`{}`", check.name)),
+            "{}",
+            check.name
+        );
+    }
+}
+
+#[test]
 fn findings_are_printed_as_documented() {
     let Some(host) = host() else { return };
     host.remove("/dev/kfd");

@@ -74,6 +74,17 @@ fn the_driver_is_on_the_list_of_modules() {
 }
 
 #[test]
+fn a_blacklist_that_holds_against_the_list_of_modules_is_warned_of() {
+    let host = Host::bare();
+    host.file("/etc/modprobe.d/vm.conf", "blacklist amdgpu\n");
+    let run = system(&host, "load-module", &[]);
+    let warning = "warning: amdgpu is not loaded at boot: `blacklist amdgpu` in \
+                   /etc/modprobe.d/vm.conf\nhint: take it out\n";
+    assert_eq!((run.stderr.as_str(), run.code), (warning, Some(0)));
+    assert_eq!(done(&host, "load-module", &["--remove"]).lines().count(), 1);
+}
+
+#[test]
 fn the_refresh_is_units_that_are_enabled_and_a_rule() {
     let host = Host::bare();
     let said = done(&host, "cdi-refresh", &[]);

@@ -213,7 +213,7 @@ fn check_ours(output: &Path, old: &str) -> Result<(), CommandError> {
         format!("is a CDI spec of {kind}")
     };
     Err(CommandError::new(
-        anyhow!("{path} {what}, and not replaced"),
+        anyhow!("{path} {what}, and stays as it is"),
         Some("name another file with --output, or remove this one if nobody needs it".to_owned()),
     ))
 }

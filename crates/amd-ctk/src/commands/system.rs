@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::Path;
 
+use anyhow::anyhow;
 use discovery::HostRoot;
 
 use super::check_host_root;
 use crate::cli::GlobalArgs;
 use crate::cli::system::{SetupArgs, SystemCommand, UdevRulesArgs};
 use crate::error::CommandError;
+use crate::modprobe::blacklisted;
 use crate::output::Streams;
 use crate::system::{Direction, Setup, SetupError, cdi_refresh, load_module, plan, udev_rules};
 
@@ -34,7 +36,11 @@ pub fn run(
         }
         SystemCommand::LoadModule(args) => {
             let setup = load_module::setup(load_module::is_loaded(&host));
-            perform(&host, &setup, &args.setup, streams)
+            perform(&host, &setup, &args.setup, streams)?;
+            if !args.setup.remove && !args.setup.print {
+                warn_of_blacklist(&host, streams)?;
+            }
+            Ok(())
         }
         SystemCommand::CdiRefresh(args) => {
             let setup = cdi_refresh::setup(&cdi_refresh::program(&host))?;
@@ -84,6 +90,21 @@ fn perform(
     // Ahead of the error.
     streams.out.flush()?;
     Ok(told?)
+}
+
+/// systemd-modules-load obeys a blacklist, which `modprobe NAME` does not.
+fn warn_of_blacklist(host: &HostRoot, streams: &mut Streams<'_>) -> Result<(), CommandError> {
+    let found = blacklisted(host, "amdgpu")
+        .map_err(|error| anyhow!(error).context("cannot read modprobe's configuration"))
+        .map_err(|error| CommandError::new(error, None))?;
+    if let Some(found) = found {
+        CommandError::new(
+            anyhow!("amdgpu is not loaded at boot: {found}"),
+            Some("take it out".to_owned()),
+        )
+        .report("warning", streams.err);
+    }
+    Ok(())
 }
 
 /// What must run is known to before anything changes.

@@ -5,6 +5,7 @@ use discovery::CDI_KIND;
 use super::{Check, CouldNotRun, Host, Outcome, count};
 use crate::cdi::SPEC_DIRS;
 use crate::cdi::check::{Report, installed};
+use crate::system::{Daemon, cdi_refresh};
 
 const GENERATE: &str = "`amd-ctk cdi generate` writes the spec anew";
 
@@ -13,6 +14,39 @@ pub(super) const SPEC: Check = Check {
     description: "there is a CDI spec, and it is valid and says what the host has",
     run: spec,
 };
+
+pub(super) const REFRESH: Check = Check {
+    name: "cdi-refresh",
+    description: "the CDI spec is written anew when the GPUs change",
+    run: refresh,
+};
+
+fn refresh(host: &Host) -> Result<Outcome, CouldNotRun> {
+    if !host.has(Daemon::Systemd.sign())? {
+        return Ok(Outcome::NotApplicable("systemd does not run".to_owned()));
+    }
+    let link = cdi_refresh::enabled_by();
+    let (dir, unit) = link.rsplit_once('/').unwrap_or_default();
+    let enabled = host.names(dir)?.iter().any(|name| name == unit);
+    if enabled && host.has(&link)? {
+        return Ok(Outcome::Pass(format!("{unit} is enabled")));
+    }
+    let hint = "`amd-ctk system cdi-refresh` sets it up";
+    if enabled {
+        let detail = format!("{unit} is enabled, and there is no such unit");
+        return Ok(Outcome::Warn(detail, hint.to_owned()));
+    }
+    let (specs, _) =
+        installed(host.root()).map_err(|error| CouldNotRun::new(error.to_string(), None))?;
+    Ok(if specs.is_empty() {
+        Outcome::NotApplicable("there is no CDI spec to keep up".to_owned())
+    } else {
+        Outcome::Warn(
+            "the CDI spec stays as it is when GPUs come or go, or are partitioned".to_owned(),
+            hint.to_owned(),
+        )
+    })
+}
 
 fn spec(host: &Host) -> Result<Outcome, CouldNotRun> {
     let (specs, unread) =

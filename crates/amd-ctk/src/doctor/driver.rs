@@ -6,9 +6,9 @@ use super::host::Board;
 use super::{Check, CouldNotRun, Host, Outcome, count};
 
 const DRIVER: &str = "amdgpu";
-const VFIO_DRIVER: &str = "vfio-pci";
+pub(super) const VFIO_DRIVER: &str = "vfio-pci";
 
-const NO_GPU: &str = "no AMD GPU on the PCI bus";
+pub(super) const NO_GPU: &str = "no AMD GPU on the PCI bus";
 
 pub(super) const GPU: Check = Check {
     name: "gpu",
@@ -122,7 +122,7 @@ pub(super) const VFIO: Check = Check {
     },
 };
 
-fn addresses<'a>(boards: impl IntoIterator<Item = &'a Board>) -> impl Display {
+pub(super) fn addresses<'a>(boards: impl IntoIterator<Item = &'a Board>) -> impl Display {
     let each = boards.into_iter().map(|board| board.address.to_string());
     each.collect::<Vec<_>>().join(", ")
 }

@@ -1,14 +1,16 @@
 //! The checks of `amd-ctk doctor`: what containers need from a host to use its AMD GPUs, in
 //! the order of the ROCm guides.
 //!
-//! A [`Check`] is a function over a read-only [`Host`]. It writes nothing and starts no
-//! process.
+//! A [`Check`] is a function over a read-only [`Host`]. It writes nothing, and starts no process
+//! but engines that are asked for their version.
 
 mod cdi;
+mod cdi_engines;
 mod devices;
 mod driver;
 mod engines;
 mod host;
+mod platform;
 mod security;
 
 use discovery::{DiscoveryError, HostRoot};
@@ -29,20 +31,25 @@ pub struct Check {
 
 /// All checks, in the order in which they are told: a later one needs what an earlier one
 /// checks.
-pub const CHECKS: [&Check; 14] = [
+pub const CHECKS: [&Check; 19] = [
     &driver::GPU,
     &driver::AMDGPU,
+    &platform::BLACKLIST,
     &driver::BOUND,
     &driver::VFIO,
+    &platform::IOMMU,
     &devices::KFD,
     &devices::NODES,
     &devices::ACCESS,
+    &platform::TOOLS,
     &engines::RUNTIME,
     &engines::DOCKER,
     &engines::CONTAINERD,
     &engines::CRIO,
     &engines::PODMAN,
     &cdi::SPEC,
+    &cdi::REFRESH,
+    &cdi_engines::READ,
     &security::MODULES,
 ];
 

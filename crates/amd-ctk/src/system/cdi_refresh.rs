@@ -12,11 +12,12 @@ use discovery::HostRoot;
 
 use super::{Daemon, Setup, SetupError, SetupFile, SetupLink, Step};
 
-/// The unit that is enabled.
-pub const SERVICE: &str = "amd-cdi-refresh.service";
+const SERVICE: &str = "amd-cdi-refresh.service";
 
-/// The target that wants it.
-pub const TARGET: &str = "multi-user.target";
+const ENABLED: SetupLink = SetupLink {
+    unit: SERVICE,
+    wanted_by: "multi-user.target",
+};
 
 /// Where packages have the program, and the units name it.
 const PACKAGED_PROGRAM: &str = "/usr/bin/amd-ctk";
@@ -60,10 +61,7 @@ pub fn setup(program: &Path) -> Result<Setup, SetupError> {
     Ok(Setup {
         command: "cdi-refresh",
         files: units.into_iter().chain([rule]).collect(),
-        links: vec![SetupLink {
-            unit: SERVICE,
-            wanted_by: TARGET,
-        }],
+        links: vec![ENABLED],
         daemons: &[Daemon::Systemd, Daemon::Udev],
         installed: vec![
             Step::new(&["systemctl", "daemon-reload"]),
@@ -78,6 +76,11 @@ pub fn setup(program: &Path) -> Result<Setup, SetupError> {
             Step::new(&["udevadm", "control", "--reload"]),
         ],
     })
+}
+
+/// The link by which the service is enabled.
+pub fn enabled_by() -> String {
+    ENABLED.path()
 }
 
 /// Where amd-ctk is on the host: this program, or where programs are on another host.

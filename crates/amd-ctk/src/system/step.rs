@@ -25,7 +25,7 @@ impl Daemon {
     }
 
     /// What is there while it runs: sd_booted(3); the socket of `udevadm control`.
-    pub(super) fn sign(self) -> &'static str {
+    pub fn sign(self) -> &'static str {
         match self {
             Self::Systemd => "/run/systemd/system",
             Self::Udev => "/run/udev/control",

@@ -1,0 +1,296 @@
+//! Which CDI versions the installed engines read: they refuse a newer file as a whole.
+
+use std::path::Path;
+use std::process::Command;
+
+use discovery::cdi::Version;
+
+use super::{Check, CouldNotRun, Host, Outcome};
+use crate::cdi::check::installed;
+
+/// A release of an engine: major, minor, patch.
+type Release = (u32, u32, u32);
+
+/// An engine that reads CDI specs itself.
+struct Engine {
+    name: &'static str,
+    program: &'static str,
+    /// From which release on it reads which version, in the order of releases: what the version
+    /// of the CDI library in the release's go.mod (docker: vendor.mod) knows.
+    reads: &'static [(Release, Version)],
+}
+
+const ENGINES: [Engine; 4] = [
+    Engine {
+        name: "docker",
+        program: "dockerd",
+        reads: &[
+            ((25, 0, 0), Version::V0_6),
+            ((25, 0, 17), Version::V0_8),
+            ((26, 0, 0), Version::V0_6),
+            ((26, 1, 0), Version::V0_7),
+            ((27, 4, 0), Version::V0_8),
+            ((28, 1, 0), Version::V1_0),
+            ((29, 2, 0), Version::V1_1),
+        ],
+    },
+    Engine {
+        name: "containerd",
+        program: "containerd",
+        reads: &[
+            ((1, 7, 0), Version::V0_5),
+            ((1, 7, 12), Version::V0_6),
+            ((1, 7, 16), Version::V0_7),
+            ((1, 7, 27), Version::V0_8),
+            ((2, 0, 5), Version::V1_0),
+            ((2, 2, 1), Version::V1_1),
+        ],
+    },
+    Engine {
+        name: "crio",
+        program: "crio",
+        reads: &[
+            ((1, 24, 0), Version::V0_3),
+            ((1, 25, 0), Version::V0_5),
+            ((1, 28, 0), Version::V0_6),
+            ((1, 30, 0), Version::V0_7),
+            ((1, 31, 0), Version::V0_8),
+            ((1, 33, 0), Version::V1_0),
+            ((1, 35, 0), Version::V1_1),
+        ],
+    },
+    Engine {
+        name: "podman",
+        program: "podman",
+        reads: &[
+            ((4, 1, 0), Version::V0_4),
+            ((4, 3, 0), Version::V0_5),
+            ((4, 7, 0), Version::V0_6),
+            ((5, 1, 0), Version::V0_7),
+            ((5, 2, 0), Version::V0_8),
+            ((5, 5, 0), Version::V1_0),
+        ],
+    },
+];
+
+/// The oldest version in which a spec can name GPUs by index.
+const OLDEST_WRITTEN: Version = Version::V0_5;
+
+pub(super) const READ: Check = Check {
+    name: "cdi-engines",
+    description: "the engines read CDI specs of the version that there is",
+    run: |host| {
+        let programs: Vec<_> = ENGINES
+            .iter()
+            .filter_map(|engine| Some((engine, host.program(engine.program)?)))
+            .collect();
+        if programs.is_empty() {
+            return Ok(Outcome::NotApplicable("no engine in PATH".to_owned()));
+        }
+        if host.root().path() != Path::new("/") {
+            return Ok(Outcome::NotApplicable(
+                "engines are asked for their version on their own host alone".to_owned(),
+            ));
+        }
+        let found: Vec<Found> = programs
+            .iter()
+            .map(|(engine, program)| Found::new(engine, release(program)))
+            .collect();
+        Ok(judge(spec(host)?.as_ref(), &found))
+    },
+};
+
+/// An engine of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Found {
+    name: &'static str,
+    /// None where it does not say.
+    release: Option<Release>,
+    /// The newest version that it reads, None for none that is known.
+    reads: Option<Version>,
+}
+
+impl Found {
+    fn new(engine: &Engine, release: Option<Release>) -> Self {
+        let since = |release: Release| {
+            let known = engine.reads.iter().rev();
+            known.into_iter().find(|(since, _)| *since <= release)
+        };
+        Self {
+            name: engine.name,
+            release,
+            reads: release.and_then(since).map(|(_, version)| *version),
+        }
+    }
+
+    /// `podman 4.3.1 reads CDI up to 0.5.0`
+    fn told(&self) -> String {
+        let name = self.name;
+        let Some((major, minor, patch)) = self.release else {
+            return format!("{name} does not tell its version");
+        };
+        match self.reads {
+            Some(version) => format!("{name} {major}.{minor}.{patch} reads CDI up to {version}"),
+            None => format!("{name} {major}.{minor}.{patch} reads no CDI"),
+        }
+    }
+}
+
+/// The spec of the newest version, by its file.
+fn spec(host: &Host) -> Result<Option<(String, Version)>, CouldNotRun> {
+    let (specs, _) =
+        installed(host.root()).map_err(|error| CouldNotRun::new(error.to_string(), None))?;
+    let versions = specs.iter().filter_map(|spec| {
+        let version = spec.document().version.parse().ok()?;
+        Some((spec.path.display().to_string(), version))
+    });
+    Ok(versions.max_by_key(|(_, version)| *version))
+}
+
+fn judge(spec: Option<&(String, Version)>, engines: &[Found]) -> Outcome {
+    let told = |engines: &[&Found]| {
+        let each = engines.iter().map(|engine| engine.told());
+        each.collect::<Vec<_>>().join(", ")
+    };
+    let Some((file, version)) = spec else {
+        return Outcome::Pass(told(&engines.iter().collect::<Vec<_>>()));
+    };
+    let too_old = |engine: &&Found| engine.reads.is_some_and(|reads| reads < *version);
+    let refusing: Vec<&Found> = engines.iter().filter(too_old).collect();
+    let Some(lowest) = refusing.iter().filter_map(|engine| engine.reads).min() else {
+        return Outcome::Pass(told(&engines.iter().collect::<Vec<_>>()));
+    };
+    let hint = if lowest < OLDEST_WRITTEN {
+        "no spec of GPUs by index can be of a version that old: `amd-ctk runtime configure` is \
+         the way there"
+            .to_owned()
+    } else {
+        format!(
+            "`amd-ctk cdi generate --cdi-version {lowest}` writes one that it reads; for \
+             `amd-ctk system cdi-refresh`, OPTIONS=--cdi-version={lowest} in \
+             /etc/default/amd-cdi-refresh"
+        )
+    };
+    Outcome::Warn(
+        format!("{}, and {file} is of {version}", told(&refusing)),
+        hint,
+    )
+}
+
+fn release(program: &Path) -> Option<Release> {
+    let output = Command::new(program).arg("--version").output().ok()?;
+    parse_release(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// The first word that is a version, in what an engine says of itself.
+fn parse_release(text: &str) -> Option<Release> {
+    text.split_whitespace().find_map(|word| {
+        let word = word.strip_prefix('v').unwrap_or(word);
+        let end = word
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(word.len());
+        let mut numbers = word[..end].split('.').map(|number| number.parse().ok());
+        let (major, minor) = (numbers.next()??, numbers.next()??);
+        Some((major, minor, numbers.next().flatten().unwrap_or(0)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(name: &str, release: Option<Release>) -> Found {
+        let engine = ENGINES.iter().find(|engine| engine.name == name).unwrap();
+        Found::new(engine, release)
+    }
+
+    #[test]
+    fn versions_are_read_from_what_engines_say() {
+        for (text, release) in [
+            (
+                "Docker version 20.10.24+dfsg1, build 5d6db84",
+                Some((20, 10, 24)),
+            ),
+            (
+                "containerd github.com/containerd/containerd 1.6.20~ds1 1.6.20~ds1-1+deb12u3",
+                Some((1, 6, 20)),
+            ),
+            (
+                "containerd github.com/containerd/containerd/v2 v2.1.4 75cb2b7",
+                Some((2, 1, 4)),
+            ),
+            ("podman version 5.0", Some((5, 0, 0))),
+            (
+                "crio version 1.34.0-dev\nGitCommit: 1.2.3\n",
+                Some((1, 34, 0)),
+            ),
+            ("podman version x.y", None),
+            ("99999999999.1", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_release(text), release, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_release_reads_what_the_one_before_it_did() {
+        for (name, release, reads) in [
+            ("docker", (20, 10, 24), None),
+            ("docker", (25, 0, 16), Some(Version::V0_6)),
+            ("docker", (26, 0, 2), Some(Version::V0_6)),
+            ("docker", (28, 0, 4), Some(Version::V0_8)),
+            ("docker", (99, 0, 0), Some(Version::V1_1)),
+            ("containerd", (1, 6, 33), None),
+            ("containerd", (1, 7, 24), Some(Version::V0_7)),
+            ("containerd", (2, 0, 0), Some(Version::V0_8)),
+            ("crio", (1, 24, 6), Some(Version::V0_3)),
+            ("podman", (4, 0, 3), None),
+            ("podman", (4, 3, 1), Some(Version::V0_5)),
+            ("podman", (4, 9, 3), Some(Version::V0_6)),
+        ] {
+            assert_eq!(
+                found(name, Some(release)).reads,
+                reads,
+                "{name} {release:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn releases_are_in_order() {
+        for engine in &ENGINES {
+            assert!(engine.reads.is_sorted_by_key(|(release, _)| *release));
+        }
+    }
+
+    #[test]
+    fn an_engine_that_refuses_the_spec_is_told_with_the_version_that_it_takes() {
+        let engines = [
+            found("docker", Some((20, 10, 24))),
+            found("podman", Some((4, 3, 1))),
+        ];
+        let spec = |version| ("/etc/cdi/amd.json".to_owned(), version);
+        let Outcome::Warn(detail, hint) = judge(Some(&spec(Version::V0_6)), &engines) else {
+            panic!("no warning");
+        };
+        assert_eq!(
+            detail,
+            "podman 4.3.1 reads CDI up to 0.5.0, and /etc/cdi/amd.json is of 0.6.0"
+        );
+        assert!(hint.contains("--cdi-version 0.5.0`"), "{hint}");
+        let all = "docker 20.10.24 reads no CDI, podman 4.3.1 reads CDI up to 0.5.0";
+        let pass = Outcome::Pass(all.to_owned());
+        assert_eq!(judge(Some(&spec(Version::V0_5)), &engines), pass);
+        assert_eq!(judge(None, &engines), pass);
+    }
+
+    #[test]
+    fn what_can_read_no_spec_of_ours_is_given_the_runtime() {
+        let engines = [found("podman", Some((4, 2, 0))), found("crio", None)];
+        let spec = ("/etc/cdi/amd.json".to_owned(), Version::V0_5);
+        let Outcome::Warn(_, hint) = judge(Some(&spec), &engines) else {
+            panic!("no warning");
+        };
+        assert!(hint.contains("amd-ctk runtime configure"), "{hint}");
+    }
+}
