@@ -46,7 +46,7 @@ demo: deps build ## Show GPU containers at work, on simulated GPUs where there a
 
 bench: deps ## Compare with runc and crun, interleaved, with 0, 8 and 64 simulated GPUs (as root)
 	cargo build --release --workspace --bins
-	$(TARGET)/release/bench --ours $(abspath $(TARGET))/release/amd-container-runtime
+	$(TARGET)/release/bench --ours $(abspath $(TARGET))/release/amd-container-runtime --ctk $(abspath $(TARGET))/release/amd-ctk
 
 install: ## Install what `make release` built, below $(DESTDIR)$(PREFIX)
 	@for program in $(PROGRAMS); do \

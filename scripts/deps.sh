@@ -19,6 +19,8 @@ docker      docker-cli|docker.io
 containerd  containerd
 runc        runc
 crun        crun
+podman      podman
+conmon      conmon
 jq          jq
 ps          procps
 python3     python3

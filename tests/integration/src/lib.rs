@@ -7,6 +7,7 @@ pub mod cgroup;
 pub mod configure;
 pub mod docker;
 pub mod host;
+pub mod kill_points;
 pub mod mi300x;
 pub mod outcome;
 pub mod probe;

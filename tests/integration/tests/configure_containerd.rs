@@ -1,15 +1,17 @@
 //! What containerd makes of a config.toml that `amd-ctk runtime configure` edited.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 use integration::binary::runtime_under_test;
 use integration::configure::configure;
 use integration::host::{Cgroups, SimulatedHost};
-use integration::mi300x;
+use integration::mi300x::{self, listing, nodes};
 use integration::outcome::Outcome;
-use integration::require;
+use integration::probe::{self, SHELL};
 use integration::runtime::eventually;
+use integration::{require, rootfs};
 
 const CONFIG: &str = "/etc/containerd/config.toml";
 
@@ -82,30 +84,86 @@ fn containerd_reads_the_runtime_and_nothing_else_is_new() {
     assert_eq!(after, before);
 }
 
+/// A containerd that runs until it is dropped.
+struct Daemon<'h> {
+    host: &'h SimulatedHost,
+    process: Child,
+}
+
+#[allow(clippy::unwrap_used, reason = "a fixture that fails ends its test")]
+impl<'h> Daemon<'h> {
+    #[track_caller]
+    fn start(host: &'h SimulatedHost) -> Self {
+        let mut containerd = Command::new(require::find("containerd").unwrap());
+        containerd.stdout(Stdio::null()).stderr(Stdio::null());
+        let process = host.spawn(&mut containerd).unwrap();
+        let daemon = Self { host, process };
+        eventually("containerd answers", || daemon.ctr(&["version"]).code == 0);
+        daemon
+    }
+
+    fn ctr(&self, words: &[&str]) -> Outcome {
+        Outcome::of(self.host, Command::new("ctr").args(words)).unwrap()
+    }
+}
+
+impl Drop for Daemon<'_> {
+    fn drop(&mut self) {
+        // Its shims end with the host.
+        if let Err(error) = self.process.kill().and_then(|()| self.process.wait()) {
+            eprintln!("containerd: {error}");
+        }
+    }
+}
+
 #[test]
 fn the_cri_plugin_starts_with_our_runtime_as_default() {
     let Some((host, _)) = host() else { return };
     configure(&host, "containerd", &["--set-as-default", "--enable-cdi"]).ok();
-    let mut daemon = host
-        .spawn(
-            Command::new(require::find("containerd").unwrap())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null()),
-        )
-        .unwrap();
-    let mut plugins = String::new();
-    eventually("containerd answers", || {
-        let outcome = Outcome::of(&host, Command::new("ctr").args(["plugins", "ls"])).unwrap();
-        plugins.clone_from(&outcome.stdout);
-        outcome.code == 0
-    });
-    daemon.kill().unwrap();
-    daemon.wait().unwrap();
+    let plugins = Daemon::start(&host).ctr(&["plugins", "ls"]).ok();
     let cri = plugins.lines().find(|line| line.contains(" cri "));
     assert!(
         cri.is_some_and(|line| line.trim_end().ends_with("ok")),
         "{plugins}"
     );
+}
+
+#[test]
+fn a_container_runs_by_the_shim_and_the_program_that_were_configured() {
+    let Some((host, _)) = host() else { return };
+    configure(&host, "containerd", &["--runtime-name", "gpu"]).ok();
+    let mut settings = dump(&host);
+    let runtime = &cri(&mut settings)["runtimes"]["gpu"];
+    let shim = runtime["runtime_type"].as_str().unwrap();
+    let program = runtime["options"]["BinaryName"].as_str().unwrap();
+    let rootfs = "/run/rootfs";
+    host.inside(|| rootfs::create(Path::new(rootfs)))
+        .unwrap()
+        .unwrap();
+    let daemon = Daemon::start(&host);
+    let cgroup = format!("{}/ctr", host.cgroup());
+    let script = format!("{SHELL}gpus");
+    let seen = daemon.ctr(&[
+        "run",
+        "--rm",
+        "--runtime",
+        shim,
+        "--runc-binary",
+        program,
+        "--env",
+        "PATH=/bin",
+        "--cgroup",
+        &cgroup,
+        "--env",
+        "AMD_VISIBLE_DEVICES=0,1",
+        "--rootfs",
+        rootfs,
+        "box",
+        "sh",
+        "-c",
+        &script,
+    ]);
+    assert_eq!(listing(&probe::parse(&seen.ok())), nodes(&[0, 1]));
 }
 
 #[test]

@@ -9,8 +9,10 @@ use integration::require;
 
 use crate::fixture::{SPEC, call, ctk, host, names, program, read, spec, start};
 
-#[test]
-fn no_program_is_started() {
+/// Checks that a command starts no process and no thread, of 64 partitions.
+#[track_caller]
+#[allow(clippy::unwrap_used, reason = "helper of tests")]
+fn assert_starts_nothing(words: &[&str]) {
     if !require::programs(&["strace"]) {
         return;
     }
@@ -21,7 +23,7 @@ fn no_program_is_started() {
     traced
         .args(["--follow-forks", "--trace=process", "--output=/run/trace"])
         .arg(program())
-        .args(["cdi", "generate"]);
+        .args(words);
     Outcome::of(&host, &mut traced).unwrap().ok();
     let trace = read(&host, "/run/trace");
     let starts = |call: &str| trace.lines().filter(|line| line.contains(call)).count();
@@ -29,6 +31,16 @@ fn no_program_is_started() {
     for fork in ["fork(", "clone(", "clone3("] {
         assert_eq!(starts(fork), 0, "{trace}");
     }
+}
+
+#[test]
+fn cdi_generate_starts_no_program() {
+    assert_starts_nothing(&["cdi", "generate"]);
+}
+
+#[test]
+fn gpu_list_starts_no_program() {
+    assert_starts_nothing(&["gpu", "list"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `bench`: create, start and delete of one bundle under several runtimes, interleaved.
+//! Create, start and delete of one bundle under several runtimes, interleaved.
 //!
 //! Every runtime gets the same effective spec: with GPUs, ours is asked for them by
 //! AMD_VISIBLE_DEVICES, and the others find the same nodes, rules and groups written in
@@ -6,33 +6,17 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use clap::Parser;
+use anyhow::{Context, Result};
 use integration::bundle::Bundle;
-use integration::host::{Cgroups, Host, SimulatedHost};
+use integration::host::SimulatedHost;
 use integration::spec::Spec;
-use nix::mount::{MntFlags, umount2};
 use serde_json::{Value, json};
 
-/// Compares container runtimes on a simulated host with 64 GPUs
-#[derive(Debug, Parser)]
-struct Args {
-    /// Cycles of each runtime and number of GPUs
-    #[arg(long, default_value_t = 50)]
-    runs: usize,
-    /// The runtime that injects GPUs
-    #[arg(long, value_name = "PATH")]
-    ours: PathBuf,
-    /// A runtime to compare with; those that are not installed are left out
-    #[arg(long, value_name = "NAME", default_values = ["runc", "crun"])]
-    with: Vec<String>,
-    /// Numbers of GPUs
-    #[arg(long, value_delimiter = ',', default_values_t = [0, 8, 64])]
-    gpus: Vec<usize>,
-}
+use crate::Args;
+use crate::measure::{Used, percentile, run};
 
 /// One runtime with one number of GPUs, and what was measured of it.
 struct Case {
@@ -45,16 +29,12 @@ struct Case {
     peak_kib: i64,
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
-    let preset = Host::preset("mi300x-8-cpx").context("no such preset")?;
-    let host = SimulatedHost::start(&preset, Cgroups::V1)?;
-    // crun 1.8 refuses hybrid cgroups; for a host without the unified hierarchy the
-    // comparison is fair to all.
-    host.inside(|| {
-        let _ = umount2("/sys/fs/cgroup/unified", MntFlags::MNT_DETACH);
-    })?;
-    let mut cases = cases(&host, &args)?;
+/// Runs all cycles, and prints the table.
+///
+/// # Errors
+/// Where a runtime fails.
+pub fn compare(host: &SimulatedHost, args: &Args) -> Result<()> {
+    let mut cases = cases(host, args)?;
     host.inside(|| -> Result<()> {
         // One round to warm caches, not counted.
         for round in 0..=args.runs {
@@ -104,13 +84,13 @@ fn spec(gpus: usize) -> Spec {
 fn effective_spec(host: &SimulatedHost, ours: &Path, bundle: &Bundle<'_>) -> Result<Value> {
     let root = Path::new("/run/bench-effective");
     host.inside(|| {
-        run(
+        call(
             ours,
             root,
             &["create", "--bundle", text(bundle.path())?, "effective"],
         )?;
         let config = fs::read(root.join("effective/config.json"))?;
-        run(ours, root, &["delete", "--force", "effective"])?;
+        call(ours, root, &["delete", "--force", "effective"])?;
         Ok(serde_json::from_slice(&config).unwrap_or(json!(null)))
     })?
 }
@@ -133,48 +113,22 @@ impl Case {
         let id = format!("{}-{}", self.name, self.gpus);
         let begin = Instant::now();
         let bundle = text(&self.bundle)?;
-        let peak = run(&self.program, &root, &["create", "--bundle", bundle, &id])?;
-        let created = begin.elapsed();
-        run(&self.program, &root, &["start", &id])?;
-        run(&self.program, &root, &["delete", "--force", &id])?;
+        let create = call(&self.program, &root, &["create", "--bundle", bundle, &id])?;
+        call(&self.program, &root, &["start", &id])?;
+        call(&self.program, &root, &["delete", "--force", &id])?;
         let cycle = begin.elapsed();
         if counts {
             self.cycles.push(cycle);
-            self.creates.push(created);
-            self.peak_kib = self.peak_kib.max(peak);
+            self.creates.push(create.wall);
+            self.peak_kib = self.peak_kib.max(create.peak_kib);
         }
         Ok(())
     }
 }
 
-/// Runs a runtime. Its peak memory in KiB, the processes that it waited for included.
-fn run(program: &Path, root: &Path, words: &[&str]) -> Result<i64> {
-    let mut command = Command::new(program);
-    command
-        .arg("--root")
-        .arg(root)
-        .args(words)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null());
-    let child = command
-        .spawn()
-        .with_context(|| format!("cannot run {}", program.display()))?;
-    let (status, peak) = wait4(child.id() as i32)?;
-    ensure!(status == 0, "{} {words:?} failed", program.display());
-    Ok(peak)
-}
-
-/// Waits for a child. Its wait status, and its peak memory in KiB.
-#[allow(unsafe_code)]
-fn wait4(pid: i32) -> Result<(i32, i64)> {
-    let mut status = 0;
-    // SAFETY: rusage is plain numbers, for which zero is a value.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: both pointers are to live, writable values of the types that wait4(2) fills.
-    if unsafe { libc::wait4(pid, &mut status, 0, &mut usage) } < 0 {
-        bail!("wait4: {}", std::io::Error::last_os_error());
-    }
-    Ok((status, usage.ru_maxrss))
+/// Runs a runtime to its end.
+fn call(program: &Path, root: &Path, words: &[&str]) -> Result<Used> {
+    run(Command::new(program).arg("--root").arg(root).args(words))
 }
 
 fn which(name: &str) -> Result<PathBuf> {
@@ -202,19 +156,11 @@ fn print_table(cases: &mut [Case]) {
             "{:<8} {:>5} {:>9.2} ms {:>8.2} {:>8.2} {:>9.2} ms {:>8.1} MiB",
             case.name,
             case.gpus,
-            at(&case.cycles, 50),
-            at(&case.cycles, 10),
-            at(&case.cycles, 90),
-            at(&case.creates, 50),
+            percentile(&case.cycles, 50),
+            percentile(&case.cycles, 10),
+            percentile(&case.cycles, 90),
+            percentile(&case.creates, 50),
             case.peak_kib as f64 / 1024.0,
         );
     }
-}
-
-/// The percentile of sorted times, in milliseconds.
-fn at(sorted: &[Duration], percent: usize) -> f64 {
-    let index = (sorted.len().saturating_sub(1)) * percent / 100;
-    sorted
-        .get(index)
-        .map_or(0.0, |time| time.as_secs_f64() * 1000.0)
 }
