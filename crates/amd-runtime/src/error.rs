@@ -38,6 +38,9 @@ pub enum Error {
     /// The device nodes of a GPU are missing or are no device nodes.
     #[error("cannot give the container its GPUs")]
     Edits(#[from] discovery::edits::EditsError),
+    /// The GPUs are for one container at a time, and another has them; or it cannot be known.
+    #[error(transparent)]
+    Tracker(#[from] gpu_tracker::TrackerError),
     /// libcontainer could not build the container, or start a process in it.
     #[error("unable to start container process")]
     Build(#[from] BuildError),
@@ -96,6 +99,7 @@ impl Error {
             Self::Discovery(err) => err.hint(),
             Self::UnknownGpu(err) => err.hint(),
             Self::Edits(err) => err.hint(),
+            Self::Tracker(err) => err.hint(),
             Self::DeviceCgroup(err) => err.hint(),
             _ => None,
         }

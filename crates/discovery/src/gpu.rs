@@ -53,6 +53,16 @@ impl Gpu {
         self.compute.is_none()
     }
 
+    /// Whether the DRM node with this minor, primary or render, is one of its own. The kernel
+    /// numbers nodes as it names them.
+    pub fn has_drm_minor(&self, minor: u32) -> bool {
+        let of_card = self.card.as_ref().and_then(|card| {
+            let name = card.file_name()?.to_str()?;
+            name.strip_prefix("card")?.parse().ok()
+        });
+        self.render_minor == Some(minor) || of_card == Some(minor)
+    }
+
     /// Its qualified CDI device name, such as `amd.com/gpu=0`.
     pub fn cdi_name(&self) -> String {
         format!("{CDI_KIND}={}", self.index)

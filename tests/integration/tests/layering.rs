@@ -78,8 +78,20 @@ fn discovery_uses_no_package_of_ours() {
 }
 
 #[test]
-fn the_runtime_uses_discovery() {
-    assert!(uses("amd-runtime").contains("discovery"));
+fn host_state_uses_no_package_of_ours() {
+    assert_eq!(uses("host-state"), BTreeSet::new());
+}
+
+#[test]
+fn the_tracker_uses_discovery_and_neither_program() {
+    let expected = ["discovery", "host-state"].map(str::to_owned);
+    assert_eq!(uses("gpu-tracker"), expected.into());
+}
+
+#[test]
+fn the_runtime_uses_discovery_and_the_tracker() {
+    let used = uses("amd-runtime");
+    assert!(used.contains("discovery") && used.contains("gpu-tracker"));
 }
 
 #[test]
@@ -132,7 +144,7 @@ fn the_manual_is_no_part_of_a_program() {
 
 #[test]
 fn no_package_uses_the_tests() {
-    for package in ["discovery", "amd-runtime", "amd-ctk", "manual"] {
+    for package in ["discovery", "gpu-tracker", "amd-runtime", "amd-ctk", "manual"] {
         assert!(!uses(package).contains("integration"), "{package}");
     }
 }

@@ -107,12 +107,14 @@ impl Runtime {
             .cloned();
         let mut record = new_record(id, &bundle.dir, &bundle.rootfs, &spec, made.collect())?;
         record.systemd_cgroup = self.systemd_cgroup;
+        let gpus = self.gpus_of(grant.as_ref(), &spec, &rules)?;
         let mut granted_nodes = Vec::new();
         if let Some(grant) = grant {
             record.gpus = grant.gpus;
             record.gpu_gids = grant.gids;
             granted_nodes = grant.edits.device_nodes;
         }
+        let reservation = self.reserve(&record, gpus)?;
         dir.save(&record)?;
         undo.watch(record.clone());
         write_config(&dir, &spec)?;
@@ -151,6 +153,7 @@ impl Runtime {
         record.phase = Phase::Created;
         write_pid(options.pid_file.as_deref(), init)?;
         dir.save(&record)?;
+        self.hand_over(reservation, &record)?;
         undo.commit();
         Ok(init)
     }

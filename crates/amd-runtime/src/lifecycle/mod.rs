@@ -13,6 +13,7 @@ mod freeze;
 mod grant;
 mod loopback;
 mod reap;
+mod reservation;
 mod signal;
 mod start;
 mod status;

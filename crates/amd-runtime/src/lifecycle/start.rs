@@ -11,8 +11,8 @@ impl Runtime {
     /// Starts the program of a created container and runs its poststart hooks.
     ///
     /// # Errors
-    /// Where the container is not `created`, or its device rules are not on record as
-    /// enforced.
+    /// Where the container is not `created`, its device rules are not on record as enforced,
+    /// or its GPUs are another's since its `create` was killed.
     pub fn start(&self, id: &ContainerId) -> Result<()> {
         let (dir, mut record, _lock) = self.load_locked(id)?;
         match Status::of(&record) {
@@ -40,6 +40,7 @@ impl Runtime {
                 id = id.as_str()
             )));
         }
+        self.check_reserved(&record)?;
         let failed = |err: libcontainer::error::LibcontainerError| Error::Libcontainer {
             what: "cannot start the container",
             source: Box::new(err),

@@ -5,15 +5,14 @@
 //!   lock                     a record lock: who may change this container now
 //!   container.json           [`Record`]: ours, written whole or not at all
 //!   config.json              the effective bundle: what libcontainer reads
+//!   gpus.json                its GPUs, for everybody on the host: see the crate gpu-tracker
 //!   libcontainer/<id>/       libcontainer's own state; only libcontainer reads it
 //! ```
 //!
 //! The status of a container is never stored: [`crate::Status::of`] reads it
 //! from the process and the freezer.
 
-mod atomic;
 mod lock;
-mod process;
 mod record;
 
 use std::fs;
@@ -22,10 +21,10 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use atomic::{write_atomically, write_pid_file};
+pub use gpu_tracker::GrantedGpu;
+pub use host_state::{Liveness, ProcessRef, write_atomically, write_pid_file};
 pub use lock::{Lock, LockError, LockKind};
-pub use process::{Liveness, ProcessRef};
-pub use record::{GrantedGpu, Phase, Record};
+pub use record::{Phase, Record};
 
 use crate::id::ContainerId;
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
-use discovery::{Gpu, PciAddress};
+use gpu_tracker::GrantedGpu;
 use serde::{Deserialize, Serialize};
 
-use super::process::ProcessRef;
+use super::ProcessRef;
 use crate::device_cgroup::Enforcement;
 
 /// How far a container came.
@@ -20,33 +20,6 @@ pub enum Phase {
     Created,
     /// `start` has let the program go.
     Started,
-}
-
-/// A GPU as it was granted: by names that outlive a renumbering.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GrantedGpu {
-    /// Its CDI name at the time, as in `amd.com/gpu=0`.
-    pub name: String,
-    /// Where its board is on the PCI bus.
-    pub pci: PciAddress,
-    /// Which partition of the board, where the board has partitions.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub partition: Option<u32>,
-    /// Its UUID, where it has one, as in `0xE3AA140F9A5F9E31`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub uuid: Option<String>,
-}
-
-impl From<&Gpu> for GrantedGpu {
-    fn from(gpu: &Gpu) -> Self {
-        Self {
-            name: gpu.cdi_name(),
-            pci: gpu.pci,
-            partition: gpu.partition.as_ref().map(|p| p.index),
-            uuid: gpu.uuid.map(|u| u.to_string()),
-        }
-    }
 }
 
 /// The record of one container.

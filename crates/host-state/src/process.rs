@@ -1,6 +1,7 @@
 //! Processes that are told from a stranger who got their pid.
 
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::path::Path;
 
 use nix::errno::Errno;
 use procfs::ProcError;
@@ -45,7 +46,14 @@ impl ProcessRef {
 
     /// What became of it.
     pub fn liveness(&self) -> Liveness {
-        let stat = match Process::new(self.pid).and_then(|p| p.stat()) {
+        self.liveness_in(Path::new("/proc"))
+    }
+
+    /// What became of it, by a proc file system that is mounted at `proc`: that of the host,
+    /// for a program in a container that has it somewhere else.
+    pub fn liveness_in(&self, proc: &Path) -> Liveness {
+        let stat = Process::new_with_root(proc.join(self.pid.to_string())).and_then(|p| p.stat());
+        let stat = match stat {
             Ok(stat) => stat,
             // A process that may not be looked at is there.
             Err(ProcError::PermissionDenied(_)) => return Liveness::Alive,
@@ -55,6 +63,8 @@ impl ProcessRef {
             return Liveness::Gone;
         }
         match stat.state() {
+            // Where only its first thread has exited, the others work on.
+            Ok(ProcState::Zombie) if stat.num_threads > 1 => Liveness::Alive,
             Ok(ProcState::Zombie | ProcState::Dead) => Liveness::Zombie,
             _ => Liveness::Alive,
         }
@@ -143,6 +153,32 @@ mod tests {
         }
         assert_eq!(process.liveness(), Liveness::Zombie);
         assert_eq!(process.signal(0), Err(Errno::ESRCH));
+        child.wait().unwrap();
+        assert_eq!(process.liveness(), Liveness::Gone);
+    }
+
+    #[test]
+    fn a_process_whose_first_thread_has_exited_lives_by_the_others() {
+        let script = "import ctypes, sys, threading\n\
+             threading.Thread(target=sys.stdin.read).start()\n\
+             ctypes.CDLL(None).pthread_exit(None)";
+        let Ok(mut child) = std::process::Command::new("python3")
+            .args(["-c", script])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+        else {
+            println!("skipped: no python3 to have threads");
+            return;
+        };
+        let process = ProcessRef::of(child.id() as i32).unwrap();
+        let state = || Process::new(process.pid).unwrap().stat().unwrap().state;
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while state() != 'Z' {
+            assert!(std::time::Instant::now() < deadline, "no zombie");
+            std::thread::yield_now();
+        }
+        assert_eq!(process.liveness(), Liveness::Alive);
+        process.signal(libc::SIGKILL).unwrap();
         child.wait().unwrap();
         assert_eq!(process.liveness(), Liveness::Gone);
     }
