@@ -2,6 +2,7 @@
 //! definitions, so they hold no logic.
 
 mod cdi;
+pub mod gpu_tracker;
 pub mod runtime;
 pub mod system;
 
@@ -62,6 +63,9 @@ pub enum Command {
     /// Set this host up: device nodes, driver, CDI spec; each can be taken back
     #[command(subcommand)]
     System(system::SystemCommand),
+
+    /// Who uses which GPU, and which GPUs are for one container at a time
+    GpuTracker(gpu_tracker::GpuTrackerArgs),
 
     /// Check what containers need from this host to use its GPUs
     ///

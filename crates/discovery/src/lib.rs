@@ -31,6 +31,7 @@ mod partition;
 mod pci;
 pub mod selection;
 mod topology;
+mod usage;
 mod uuid;
 
 pub use error::DiscoveryError;
@@ -39,4 +40,5 @@ pub use host_root::HostRoot;
 pub use inventory::Inventory;
 pub use partition::Partition;
 pub use pci::{ParsePciAddressError, PciAddress};
+pub use usage::Usage;
 pub use uuid::{ParseUuidError, Uuid};

@@ -57,17 +57,24 @@ pub struct ConfigureArgs {
     #[arg(
         long,
         alias = "unset-amd-as-default",
-        conflicts_with_all = ["set_as_default", "remove", "enable_cdi"]
+        conflicts_with_all = ["set_as_default", "remove", "enable_cdi", "swarm"]
     )]
     pub unset_as_default: bool,
 
     /// Take out all that this command put in
-    #[arg(long, conflicts_with_all = ["set_as_default", "enable_cdi"])]
+    #[arg(long, conflicts_with_all = ["set_as_default", "enable_cdi", "swarm"])]
     pub remove: bool,
 
     /// Also switch on the engine's support of CDI devices
     #[arg(long)]
     pub enable_cdi: bool,
+
+    /// Docker: also let Swarm assign this host's GPUs to services, each by its UUID
+    ///
+    /// Writes node-generic-resources. A service then asks for GPUs by
+    /// `--generic-resource AMD_GPU=N`. Again after a change of the GPUs or of their partitions.
+    #[arg(long)]
+    pub swarm: bool,
 
     /// Print what would change, as a unified diff, and change nothing
     #[arg(long)]

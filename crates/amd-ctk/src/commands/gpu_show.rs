@@ -2,13 +2,11 @@
 
 use std::io;
 
-use anyhow::anyhow;
 use discovery::Gpu;
 use discovery::edits::container_edits;
-use discovery::selection::{self, Asked};
 
-use super::discover;
 use super::listing::{ListedGpu, Listing, name_text, partition_text};
+use super::{discover, select};
 use crate::cli::{GlobalArgs, GpuShowArgs};
 use crate::error::CommandError;
 use crate::output::{Format, Streams, memory, write_json, write_yaml};
@@ -26,20 +24,8 @@ pub fn run(
     global: &GlobalArgs,
     streams: &mut Streams<'_>,
 ) -> Result<(), CommandError> {
-    let Asked::Gpus(request) = selection::parse(&args.gpus.join(",")) else {
-        return Err(CommandError::new(
-            anyhow!("{:?} asks for no GPU", args.gpus.join(" ")),
-            Some("name GPUs by index, UUID or PCI address, or all of them by `all`".to_owned()),
-        ));
-    };
     let (host, inventory) = discover(global)?;
-    let chosen = request
-        .resolve(&inventory)
-        .strict(&inventory)
-        .map_err(|error| {
-            let hint = error.hint();
-            CommandError::new(error, hint)
-        })?;
+    let chosen = select(&args.gpus.join(","), &inventory)?;
     let gpus: Vec<&Gpu> = chosen.iter().map(|&index| &inventory.gpus[index]).collect();
     let listing = Listing::new(&host, gpus.iter().copied());
     match args.format {

@@ -6,6 +6,7 @@ pub mod cdi_validate;
 pub mod doctor;
 pub mod gpu_list;
 pub mod gpu_show;
+pub mod gpu_tracker;
 mod listing;
 pub mod runtime_configure;
 pub mod system;
@@ -13,6 +14,7 @@ pub mod system;
 use std::io::Write;
 
 use anyhow::anyhow;
+use discovery::selection::{self, Asked};
 use discovery::{DiscoveryError, HostRoot, Inventory};
 
 use crate::cli::runtime::{ConfigureCommand, RuntimeCommand};
@@ -37,6 +39,7 @@ pub fn run(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), CommandError> {
             runtime_configure::run(args, &cli.global, streams)
         }
         Command::System(command) => system::run(command, &cli.global, streams),
+        Command::GpuTracker(args) => gpu_tracker::run(args, &cli.global, streams),
         Command::Doctor(args) => doctor::run(args, &cli.global, streams),
         Command::Version => Ok(writeln!(
             streams.out,
@@ -78,6 +81,23 @@ fn inventory(
     let root = host.path().display();
     tracing::debug!(host_root = %root, gpus = inventory.gpus.len(), "GPUs discovered");
     Ok((host, inventory))
+}
+
+/// The indices of the GPUs that `asked` names, as in AMD_VISIBLE_DEVICES; one at least.
+fn select(asked: &str, inventory: &Inventory) -> Result<Vec<usize>, CommandError> {
+    let Asked::Gpus(request) = selection::parse(asked) else {
+        return Err(CommandError::new(
+            anyhow!("{asked:?} asks for no GPU"),
+            Some("name GPUs by index, UUID or PCI address, or all of them by `all`".to_owned()),
+        ));
+    };
+    request
+        .resolve(inventory)
+        .strict(inventory)
+        .map_err(|error| {
+            let hint = error.hint();
+            CommandError::new(error, hint)
+        })
 }
 
 /// Says that there is no GPU to list.

@@ -4,10 +4,13 @@ use std::path::Path;
 
 use anyhow::anyhow;
 
+use super::identify;
 use crate::cli::GlobalArgs;
 use crate::cli::runtime::ConfigureArgs;
 use crate::config_file::ConfigError;
-use crate::engines::{ProgramError, Request, Restart, RestartError, Settings, find_program, plan};
+use crate::engines::{
+    Engine, ProgramError, Request, Restart, RestartError, Settings, docker, find_program, plan,
+};
 use crate::error::CommandError;
 use crate::output::Streams;
 
@@ -23,7 +26,8 @@ pub fn run(
     streams: &mut Streams<'_>,
 ) -> Result<(), CommandError> {
     let root = &global.host_root;
-    let request = request(args, root)?;
+    let swarm = swarm_resources(args, global, streams)?;
+    let request = request(args, root, swarm)?;
     let plan = plan(args.runtime, root, args.config_path.as_deref(), &request)?;
     for note in &plan.notes {
         CommandError::new(anyhow!("{note}"), None).report("note", streams.err);
@@ -56,7 +60,53 @@ pub fn run(
         .map_err(|error| restart_failed(error, &plan.restart))
 }
 
-fn request(args: &ConfigureArgs, root: &Path) -> Result<Request, ProgramError> {
+/// The GPUs that Swarm is to know, each UUID once: partitions can share one.
+fn swarm_resources(
+    args: &ConfigureArgs,
+    global: &GlobalArgs,
+    streams: &mut Streams<'_>,
+) -> Result<Vec<String>, CommandError> {
+    let failed = |error, hint: &str| Err(CommandError::new(error, Some(hint.to_owned())));
+    if !args.swarm {
+        return Ok(Vec::new());
+    }
+    if args.runtime != Engine::Docker {
+        return failed(anyhow!("--swarm is for docker alone"), "leave it out");
+    }
+    let (_, inventory) = identify(global)?;
+    let mut resources: Vec<String> = Vec::new();
+    for gpu in &inventory.gpus {
+        let Some(uuid) = gpu.uuid else {
+            let warning = anyhow!(
+                "GPU {} ({}) has no UUID, and is not known to Swarm",
+                gpu.index,
+                gpu.pci
+            );
+            CommandError::new(warning, None).report("warning", streams.err);
+            continue;
+        };
+        let resource = docker::resource(&uuid.to_string());
+        if resources.contains(&resource) {
+            let warning = anyhow!(
+                "GPU {} shares the UUID {uuid} with another: a service that is \
+                                   assigned it gets both",
+                gpu.index
+            );
+            CommandError::new(warning, None).report("warning", streams.err);
+        } else {
+            resources.push(resource);
+        }
+    }
+    if resources.is_empty() {
+        return failed(
+            anyhow!("--swarm: no GPU with a UUID on this host"),
+            "`amd-ctk gpu list` shows what there is",
+        );
+    }
+    Ok(resources)
+}
+
+fn request(args: &ConfigureArgs, root: &Path, swarm: Vec<String>) -> Result<Request, ProgramError> {
     let name = args.runtime_name.clone();
     if args.unset_as_default {
         return Ok(Request::UnsetDefault { name });
@@ -70,6 +120,7 @@ fn request(args: &ConfigureArgs, root: &Path) -> Result<Request, ProgramError> {
             path,
             default: args.set_as_default,
             cdi: args.enable_cdi,
+            swarm,
         })
     })
 }

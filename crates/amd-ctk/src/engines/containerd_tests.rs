@@ -11,6 +11,7 @@ fn configure(default: bool, cdi: bool) -> Request {
         path: PATH.to_owned(),
         default,
         cdi,
+        swarm: Vec::new(),
     })
 }
 

@@ -9,6 +9,7 @@ fn configure(default: bool) -> Request {
         path: PATH.to_owned(),
         default,
         cdi: false,
+        swarm: Vec::new(),
     })
 }
 

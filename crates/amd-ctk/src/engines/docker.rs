@@ -1,11 +1,13 @@
 //! Docker: `daemon.json`, and beside it the record of what it was before.
 
 pub mod rules;
+mod swarm;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use rules::{Record, State};
+pub use swarm::resource;
 
 use super::{Change, Plan, Request, Restart};
 use crate::config_file::{ConfigError, ConfigFile, EditError, Position};
@@ -39,6 +41,7 @@ pub fn plan(config: &Path, request: &Request) -> Result<Plan, ConfigError> {
             pid_file: rules::pid_file(file.text().unwrap_or_default()),
         }
     };
+    let notes = swarm::notes(after.text.as_deref().unwrap_or_default(), request);
     let record = after.record.as_ref().map(print_record);
     let kept = record.is_some();
     let mut changes = vec![
@@ -50,7 +53,7 @@ pub fn plan(config: &Path, request: &Request) -> Result<Plan, ConfigError> {
         // next command sees, and never an edit without a record.
         changes.reverse();
     }
-    Ok(Plan::new(changes, restart, Vec::new()))
+    Ok(Plan::new(changes, restart, notes))
 }
 
 /// `/etc/docker/.daemon.json.amd-ctk` for `/etc/docker/daemon.json`: beside the file, it

@@ -70,6 +70,9 @@ pub struct Settings {
     pub default: bool,
     /// Whether CDI is switched on. False leaves it as it is.
     pub cdi: bool,
+    /// The GPUs that Docker Swarm can assign to services, as generic resources
+    /// (`AMD_GPU=0xE3AA140F9A5F9E31`). Empty leaves them as they are.
+    pub swarm: Vec<String>,
 }
 
 /// What a request changes, before anything is changed.

@@ -9,6 +9,7 @@ fn configure(name: &str, default: bool) -> Request {
         path: PATH.to_owned(),
         default,
         cdi: false,
+        swarm: Vec::new(),
     })
 }
 

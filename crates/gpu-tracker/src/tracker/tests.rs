@@ -35,7 +35,7 @@ pub(crate) fn reservation(root: &Path, id: &str, gpus: &[u8]) -> Reservation {
 
 /// A host in a directory of its own, with the /proc of this one.
 pub(crate) struct Host {
-    tmp: tempfile::TempDir,
+    _tmp: tempfile::TempDir,
     pub tracker: Tracker,
 }
 
@@ -46,7 +46,7 @@ impl Host {
         let tmp = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/proc", tmp.path().join("proc")).unwrap();
         let tracker = Tracker::new(HostRoot::new(tmp.path()));
-        Self { tmp, tracker }
+        Self { _tmp: tmp, tracker }
     }
 
     /// One on which the tracker is on and these GPUs are exclusive.

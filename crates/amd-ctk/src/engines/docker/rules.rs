@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::swarm;
 use crate::config_file::EditError;
 use crate::config_file::json::{Document, remove, set};
 use crate::engines::{DEFAULT_PROGRAM, OTHER_NAME, Request, Settings};
@@ -50,13 +51,16 @@ pub fn apply(state: &State, request: &Request) -> Result<State, EditError> {
 }
 
 /// Whether dockerd must be restarted for the change from `before` to `after`; it reads
-/// runtimes anew on SIGHUP, but not whether CDI is on.
+/// runtimes anew on SIGHUP, but not whether CDI is on, nor generic resources.
 pub fn needs_restart(before: &State, after: &State) -> bool {
-    let cdi = |state: &State| {
-        let document = Document::parse(state.text.as_deref().unwrap_or_default()).ok()?;
-        document.get(&CDI).ok()?
+    let differs = |path: &[&str]| {
+        let value = |state: &State| {
+            let document = Document::parse(state.text.as_deref().unwrap_or_default()).ok()?;
+            document.get(path).ok()?
+        };
+        value(before) != value(after)
     };
-    cdi(before) != cdi(after)
+    differs(&CDI) || differs(&swarm::RESOURCES)
 }
 
 /// The `pidfile` that the text names, else dockerd's default.
@@ -89,6 +93,9 @@ fn configure(state: &State, settings: &Settings) -> Result<State, EditError> {
     }
     if settings.cdi {
         text = set(&text, &CDI, &json!(true))?;
+    }
+    if !settings.swarm.is_empty() {
+        text = swarm::set_resources(&text, state.record.as_ref(), &settings.swarm)?;
     }
     if state.text.as_deref() == Some(&text) {
         return Ok(state.clone());
@@ -216,6 +223,9 @@ fn without(
             Some(old) => set(&text, &CDI, &old)?,
             None => remove(&text, &CDI, origin)?,
         };
+    }
+    if last {
+        text = swarm::remove_resources(&text, record)?;
     }
     Ok(text)
 }

@@ -98,6 +98,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
     (any::<bool>(), any::<bool>()).prop_map(|(default, cdi)| Settings {
         default,
         cdi,
+        swarm: Vec::new(),
         ..settings()
     })
 }

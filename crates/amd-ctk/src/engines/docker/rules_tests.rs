@@ -15,6 +15,7 @@ pub fn settings() -> Settings {
         path: PATH.to_owned(),
         default: false,
         cdi: false,
+        swarm: Vec::new(),
     }
 }
 
@@ -63,6 +64,7 @@ fn default_and_cdi_are_written_when_asked_for() {
     let all = Settings {
         default: true,
         cdi: true,
+        swarm: Vec::new(),
         ..settings()
     };
     let done = value(&configured(
@@ -99,6 +101,7 @@ fn removal_keeps_what_others_wrote_since_and_what_was_before() {
     let all = Settings {
         default: true,
         cdi: true,
+        swarm: Vec::new(),
         ..settings()
     };
     for (before, after) in [
@@ -244,6 +247,7 @@ fn wrong_types_are_errors_at_their_place() {
     let all = Settings {
         default: true,
         cdi: true,
+        swarm: Vec::new(),
         ..settings()
     };
     for (text, message) in [
@@ -273,6 +277,7 @@ fn wrong_types_are_errors_at_their_place() {
 fn only_a_change_of_cdi_needs_a_restart() {
     let cdi = Settings {
         cdi: true,
+        swarm: Vec::new(),
         ..settings()
     };
     let before = state("{}");
