@@ -70,7 +70,7 @@ impl Runtime {
             }
             _ => return Err(Error::Status("cannot exec in a stopped container".into())),
         }
-        check_process(&process)?;
+        check_process(&mut process)?;
         let spec = read_config(&dir)?;
         inherit_unset(&spec, &mut process);
         add_gids(&mut process, &record.gpu_gids)?;

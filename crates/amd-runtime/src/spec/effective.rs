@@ -4,9 +4,10 @@
 //! the spec means to runc.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use oci_spec::runtime::Capability;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{SpecError, array, object};
@@ -26,12 +27,15 @@ pub fn effective(mut spec: Value, id: &ContainerId, rootfs: &Path) -> Result<Val
     {
         spec["ociVersion"] = json!("1.0.0");
     }
+    drop_other_platforms(&mut spec);
     let mounts = array(&mut spec, "mounts")?;
     mount_dev(mounts);
     name_mount_sources(mounts);
     let linux = object(&mut spec, "linux")?;
     name_cgroup(linux, id)?;
     shorten_propagation(linux);
+    make_namespaces_without_path(array(linux, "namespaces")?);
+    complete_seccomp(linux)?;
     deny_devices_first(array(object(linux, "resources")?, "devices")?);
     fold_duplicate_devices(array(linux, "devices")?);
     normalize_process(object(&mut spec, "process")?)?;
@@ -135,17 +139,87 @@ pub fn cgroups_path(spec: &Value) -> &str {
         .unwrap_or_default()
 }
 
-/// libcontainer takes an empty path for the runtime's own cgroup, and `create` and
-/// `delete --force` then kill what is in it; a missing path becomes `:youki:<id>`.
-fn name_cgroup(linux: &mut Value, id: &ContainerId) -> Result<(), SpecError> {
-    match linux.get("cgroupsPath") {
-        Some(Value::String(path)) if !path.is_empty() => {}
-        None | Some(Value::Null | Value::String(_)) => {
-            linux["cgroupsPath"] = json!(format!("/{id}"));
+/// A path of the fs driver as runc cleans it: `..` does not lead out of the root, be the
+/// path absolute or relative.
+pub fn clean_cgroups_path(path: &str) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for component in Path::new(path).components() {
+        match component {
+            Component::RootDir | Component::Normal(_) => clean.push(component),
+            Component::ParentDir => {
+                clean.pop();
+            }
+            Component::Prefix(_) | Component::CurDir => {}
         }
+    }
+    clean
+}
+
+/// libcontainer takes an empty path for the runtime's own cgroup, and `create` and
+/// `delete --force` then kill what is in it; a missing path becomes `:youki:<id>`. On v1
+/// it follows `..`. A path of the systemd driver, `slice:prefix:name`, stays as it is.
+fn name_cgroup(linux: &mut Value, id: &ContainerId) -> Result<(), SpecError> {
+    let path = match linux.get("cgroupsPath") {
+        Some(Value::String(path)) if !path.is_empty() => clean_cgroups_path(path),
+        None | Some(Value::Null | Value::String(_)) => Path::new("/").join(id.as_str()),
         Some(other) => {
             let message = format!("linux.cgroupsPath must be a string, and is {other}");
             return Err(SpecError::Field(message));
+        }
+    };
+    linux["cgroupsPath"] = json!(path);
+    Ok(())
+}
+
+/// oci-spec reads the sections of other platforms, which runc only decodes, and two
+/// fields of other runtimes.
+fn drop_other_platforms(spec: &mut Value) {
+    let others = [
+        "solaris",
+        "windows",
+        "vm",
+        "zos",
+        "freebsd",
+        "uidMappings",
+        "gidMappings",
+    ];
+    if let Some(spec) = spec.as_object_mut() {
+        spec.retain(|key, _| !others.contains(&key.as_str()));
+    }
+}
+
+/// libcontainer would join a namespace at an empty path; to runc it is none, and a new
+/// one is made.
+fn make_namespaces_without_path(namespaces: &mut [Value]) {
+    for namespace in namespaces.iter_mut().filter_map(Value::as_object_mut) {
+        if namespace.get("path").is_some_and(|path| path == "") {
+            namespace.shift_remove("path");
+        }
+    }
+}
+
+/// runc takes a section without a default action and system calls for none, and a number
+/// that is missing for 0; oci-spec refuses both.
+fn complete_seccomp(linux: &mut Value) -> Result<(), SpecError> {
+    if linux.get("seccomp").is_none_or(Value::is_null) {
+        return Ok(());
+    }
+    let seccomp = object(linux, "seccomp")?;
+    let action = seccomp.get("defaultAction").and_then(Value::as_str);
+    let has_action = action.is_some_and(|action| !action.is_empty());
+    let calls = array(seccomp, "syscalls")?;
+    if calls.is_empty() && !has_action {
+        linux["seccomp"] = Value::Null;
+        return Ok(());
+    }
+    for call in calls {
+        array(call, "names")?;
+        for arg in array(call, "args")? {
+            for number in ["index", "value"] {
+                if arg.get(number).is_none_or(Value::is_null) {
+                    arg[number] = json!(0);
+                }
+            }
         }
     }
     Ok(())
@@ -204,7 +278,7 @@ fn drop_unknown_capabilities(process: &mut Value) {
     for (set, names) in sets {
         if let Some(names) = names.as_array_mut() {
             names.retain(|name| {
-                let known = serde_json::from_value::<Capability>(name.clone()).is_ok();
+                let known = is_capability(name);
                 if !known {
                     tracing::warn!(%set, capability = %name, "ignoring unknown capability");
                 }
@@ -212,6 +286,13 @@ fn drop_unknown_capabilities(process: &mut Value) {
             });
         }
     }
+}
+
+/// oci-spec takes a name in lower case or with a prefix too few or too many; runc, which
+/// compares whole names, does not, and leaves the capability out.
+fn is_capability(name: &Value) -> bool {
+    let known = Capability::deserialize(name).map(serde_json::to_value);
+    known.is_ok_and(|known| known.is_ok_and(|known| known == *name))
 }
 
 #[cfg(test)]
@@ -257,6 +338,49 @@ mod tests {
         assert_eq!(
             cgroups_path(&of(json!({"linux": {"cgroupsPath": "/a/b"}}))),
             "/a/b"
+        );
+    }
+
+    #[test]
+    fn a_cgroup_does_not_climb() {
+        for (path, clean) in [
+            ("/a/b", "/a/b"),
+            ("/a/../../b/./c", "/b/c"),
+            ("../../a", "a"),
+            ("a//b/", "a/b"),
+            ("system.slice:docker:c", "system.slice:docker:c"),
+        ] {
+            let spec = of(json!({"linux": {"cgroupsPath": path}}));
+            assert_eq!(cgroups_path(&spec), clean);
+        }
+    }
+
+    #[test]
+    fn sections_of_other_platforms_are_left_out() {
+        let spec = of(json!({"windows": {}, "vm": 5, "uidMappings": "x", "other": 1}));
+        assert!(spec.get("windows").is_none() && spec.get("vm").is_none());
+        assert!(spec.get("uidMappings").is_none());
+        assert_eq!(spec["other"], 1);
+    }
+
+    #[test]
+    fn a_namespace_with_an_empty_path_is_new() {
+        let spec = of(json!({"linux": {"namespaces": [{"type": "pid", "path": ""}]}}));
+        assert_eq!(spec["linux"]["namespaces"], json!([{"type": "pid"}]));
+    }
+
+    #[test]
+    fn an_empty_filter_is_none_and_missing_numbers_are_0() {
+        let filter =
+            |seccomp: Value| of(json!({"linux": {"seccomp": seccomp}}))["linux"]["seccomp"].clone();
+        assert_eq!(filter(json!({})), json!(null));
+        assert_eq!(filter(json!({"defaultAction": ""})), json!(null));
+        let call = json!({"action": "SCMP_ACT_LOG", "args": [{"op": "SCMP_CMP_EQ"}]});
+        let complete = filter(json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [call]}));
+        assert_eq!(
+            complete["syscalls"][0],
+            json!({"action": "SCMP_ACT_LOG", "names": [],
+                "args": [{"op": "SCMP_CMP_EQ", "index": 0, "value": 0}]})
         );
     }
 
@@ -331,7 +455,7 @@ mod tests {
 
     #[test]
     fn unknown_capabilities_are_left_out() {
-        let caps = json!({"bounding": ["CAP_KILL", "CAP_FROM_THE_FUTURE"]});
+        let caps = json!({"bounding": ["CAP_KILL", "CAP_FROM_THE_FUTURE", "kill", "CAP_CAP_KILL"]});
         let spec = of(json!({"process": {"capabilities": caps}}));
         assert_eq!(
             spec["process"]["capabilities"]["bounding"],

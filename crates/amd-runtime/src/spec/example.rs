@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn the_example_passes_its_own_checks() {
-        crate::spec::check::check(&example()).unwrap();
+        crate::spec::check::check(&mut example()).unwrap();
     }
 
     #[test]

@@ -7,6 +7,9 @@ pub mod cgroup_mount;
 pub mod check;
 pub mod effective;
 pub mod example;
+mod fields;
+mod parse;
+mod shape;
 
 use std::fs;
 use std::io;
@@ -80,7 +83,7 @@ pub struct Bundle {
     pub dir: PathBuf,
     /// Its root filesystem, absolute, without symlinks.
     pub rootfs: PathBuf,
-    /// Its config.json.
+    /// Its config.json, checked: see [`check::check`] for its form.
     pub spec: Value,
 }
 
@@ -98,9 +101,8 @@ impl Bundle {
                 source,
             },
         })?;
-        let spec: Value =
-            serde_json::from_slice(&bytes).map_err(|source| SpecError::Json { path, source })?;
-        check::check(&spec)?;
+        let mut spec = parse::parse(&bytes).map_err(|source| SpecError::Json { path, source })?;
+        check::check(&mut spec)?;
 
         let dir = fs::canonicalize(dir).map_err(|source| SpecError::Read {
             path: dir.to_owned(),

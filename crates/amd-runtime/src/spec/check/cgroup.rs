@@ -1,0 +1,33 @@
+//! `linux.cgroupsPath` and limits.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::super::effective::clean_cgroups_path;
+use super::{SpecError, refuse, text};
+
+/// Checks the cgroup of a container. What a limit can be is for the kernel to say.
+pub(super) fn check(linux: &Value) -> Result<(), SpecError> {
+    let path = text(linux, "cgroupsPath");
+    if !path.is_empty() && matches!(clean_cgroups_path(path).to_str(), Some("" | "/")) {
+        return refuse(format!(
+            "linux.cgroupsPath {path:?} is the root of the cgroups: a container cannot be there"
+        ));
+    }
+    let unified = linux
+        .pointer("/resources/unified")
+        .and_then(Value::as_object);
+    for key in unified.into_iter().flat_map(|entries| entries.keys()) {
+        if key.is_empty()
+            || Path::new(key)
+                .file_name()
+                .is_none_or(|name| name != key.as_str())
+        {
+            return refuse(format!(
+                "unified resource {key:?} must be a file name (no slashes)"
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! `process`: runc's `validateProcessSpec`, and what it finds out later.
+
+use std::path::Path;
+
+use oci_spec::runtime::{
+    IOPriorityClass, LinuxSchedulerFlag, LinuxSchedulerPolicy, PosixRlimitType,
+};
+use serde_json::Value;
+
+use super::{SpecError, is_name_of, items, refuse, text, texts};
+
+/// Checks a process whose fields have their types.
+pub(super) fn check(process: &Value) -> Result<(), SpecError> {
+    if !process.is_object() {
+        return refuse("process property must not be empty");
+    }
+    match text(process, "cwd") {
+        "" => return refuse("Cwd property must not be empty"),
+        cwd if !Path::new(cwd).is_absolute() => {
+            return refuse(format!("Cwd must be an absolute path, and is {cwd:?}"));
+        }
+        _ => {}
+    }
+    if items(process, "args").is_empty() {
+        return refuse("args must not be empty");
+    }
+    if !text(process, "selinuxLabel").is_empty() {
+        // libcontainer would start the process without the label, and nobody would know.
+        return refuse("process.selinuxLabel: this runtime cannot set SELinux labels");
+    }
+    texts(process, "env").try_for_each(check_variable)?;
+    items(process, "rlimits")
+        .iter()
+        .try_for_each(check_rlimit)?;
+    if let Some(score) = process.get("oomScoreAdj").and_then(Value::as_i64)
+        && !(-1000..=1000).contains(&score)
+    {
+        return refuse(format!(
+            "process.oomScoreAdj must be from -1000 to 1000, and is {score}"
+        ));
+    }
+    process.get("scheduler").map_or(Ok(()), check_scheduler)?;
+    process.get("ioPriority").map_or(Ok(()), check_io_priority)
+}
+
+fn check_variable(entry: &str) -> Result<(), SpecError> {
+    match entry.split_once('=') {
+        None => refuse(format!(
+            "invalid environment variable {entry:?}: missing '='"
+        )),
+        Some(("", _)) => refuse(format!(
+            "invalid environment variable {entry:?}: name cannot be empty"
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
+fn check_rlimit(rlimit: &Value) -> Result<(), SpecError> {
+    let kind = text(rlimit, "type");
+    if !is_name_of::<PosixRlimitType>(kind) {
+        return refuse(format!("invalid rlimit type {kind:?}"));
+    }
+    let limit = |key| rlimit.get(key).and_then(Value::as_u64).unwrap_or_default();
+    let (soft, hard) = (limit("soft"), limit("hard"));
+    if soft > hard {
+        return refuse(format!(
+            "{kind}: the soft limit {soft} is above the hard limit {hard}"
+        ));
+    }
+    Ok(())
+}
+
+/// runc's `scheduler` of its configuration validator.
+fn check_scheduler(scheduler: &Value) -> Result<(), SpecError> {
+    let policy = text(scheduler, "policy");
+    let number = |key| {
+        scheduler
+            .get(key)
+            .and_then(Value::as_i64)
+            .unwrap_or_default()
+    };
+    if policy.is_empty() {
+        return refuse("scheduler policy is required");
+    }
+    if !is_name_of::<LinuxSchedulerPolicy>(policy) {
+        return refuse(format!("invalid scheduler policy {policy:?}"));
+    }
+    let nice = number("nice");
+    if matches!(policy, "SCHED_OTHER" | "SCHED_BATCH") && !(-20..=19).contains(&nice) {
+        return refuse(format!(
+            "invalid scheduler.nice: {nice} when scheduler.policy is {policy}"
+        ));
+    }
+    if number("priority") != 0 && !matches!(policy, "SCHED_FIFO" | "SCHED_RR") {
+        return refuse("scheduler.priority can only be specified for SchedFIFO or SchedRR policy");
+    }
+    let timed = ["runtime", "deadline", "period"];
+    if policy != "SCHED_DEADLINE" && timed.into_iter().any(|key| number(key) != 0) {
+        return refuse(
+            "scheduler runtime/deadline/period can only be specified for SchedDeadline policy",
+        );
+    }
+    match texts(scheduler, "flags").find(|flag| !is_name_of::<LinuxSchedulerFlag>(flag)) {
+        Some(flag) => refuse(format!("invalid scheduler flag {flag:?}")),
+        None => Ok(()),
+    }
+}
+
+/// runc's `ioPriority` of its configuration validator.
+fn check_io_priority(io_priority: &Value) -> Result<(), SpecError> {
+    let priority = io_priority
+        .get("priority")
+        .and_then(Value::as_i64)
+        .unwrap_or_default();
+    if !(0..=7).contains(&priority) {
+        return refuse(format!("invalid ioPriority.Priority: {priority}"));
+    }
+    let class = text(io_priority, "class");
+    if !is_name_of::<IOPriorityClass>(class) {
+        return refuse(format!("invalid ioPriority.Class: {class:?}"));
+    }
+    Ok(())
+}
