@@ -30,6 +30,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use command_line::{Cli, Command, Global};
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry};
 
@@ -160,6 +161,17 @@ fn set_up_logging(global: &Global, settings: &Settings, log: Option<&Log>) -> Re
     if layers.is_empty() {
         return Ok(());
     }
-    let subscriber = Registry::default().with(layers.with_filter(LevelFilter::from(level)));
+    // What libcontainer warns of is its own business: of hierarchies that it does not use,
+    // say. Its causes of an error are in the error.
+    let level = LevelFilter::from(level);
+    let of_libraries = match level {
+        LevelFilter::DEBUG | LevelFilter::TRACE => level,
+        _ => LevelFilter::OFF,
+    };
+    let filter = Targets::new()
+        .with_default(level)
+        .with_target("libcontainer", of_libraries)
+        .with_target("libcgroups", of_libraries);
+    let subscriber = Registry::default().with(layers.with_filter(filter));
     tracing::subscriber::set_global_default(subscriber).context("cannot set up the log")
 }

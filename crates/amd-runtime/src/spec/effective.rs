@@ -4,13 +4,13 @@
 //! the spec means to runc.
 
 use std::collections::HashSet;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use oci_spec::runtime::Capability;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{SpecError, array, object};
+use super::{SpecError, array, clean_path, object};
 use crate::id::ContainerId;
 
 /// The effective spec of container `id`, whose root filesystem is at `rootfs`.
@@ -28,6 +28,7 @@ pub fn effective(mut spec: Value, id: &ContainerId, rootfs: &Path) -> Result<Val
         spec["ociVersion"] = json!("1.0.0");
     }
     drop_other_platforms(&mut spec);
+    drop_what_is_empty(&mut spec);
     let mounts = array(&mut spec, "mounts")?;
     mount_dev(mounts);
     name_mount_sources(mounts);
@@ -49,17 +50,29 @@ pub fn effective(mut spec: Value, id: &ContainerId, rootfs: &Path) -> Result<Val
 /// Where a field that has to be changed is of the wrong type.
 pub fn normalize_process(process: &mut Value) -> Result<(), SpecError> {
     drop_unset_no_new_privileges(process);
+    drop_empty_profile(process);
     drop_unknown_capabilities(process);
     set_umask(process)?;
     name_every_capability_set(process)
 }
 
-/// libcontainer leaves the caller's umask where the spec names none; runc sets 0022.
+/// libcontainer takes an empty profile for one to be set.
+fn drop_empty_profile(process: &mut Value) {
+    if process
+        .get("apparmorProfile")
+        .is_some_and(|name| name == "")
+        && let Some(process) = process.as_object_mut()
+    {
+        process.shift_remove("apparmorProfile");
+    }
+}
+
+/// libcontainer leaves the caller's umask where the spec names none, and refuses one with
+/// more bits than umask(2) takes; runc sets 0022.
 fn set_umask(process: &mut Value) -> Result<(), SpecError> {
     let user = object(process, "user")?;
-    if user.get("umask").is_none_or(Value::is_null) {
-        user["umask"] = json!(0o022);
-    }
+    let umask = user.get("umask").and_then(Value::as_u64).unwrap_or(0o022);
+    user["umask"] = json!(umask & 0o777);
     Ok(())
 }
 
@@ -139,28 +152,12 @@ pub fn cgroups_path(spec: &Value) -> &str {
         .unwrap_or_default()
 }
 
-/// A path of the fs driver as runc cleans it: `..` does not lead out of the root, be the
-/// path absolute or relative.
-pub fn clean_cgroups_path(path: &str) -> PathBuf {
-    let mut clean = PathBuf::new();
-    for component in Path::new(path).components() {
-        match component {
-            Component::RootDir | Component::Normal(_) => clean.push(component),
-            Component::ParentDir => {
-                clean.pop();
-            }
-            Component::Prefix(_) | Component::CurDir => {}
-        }
-    }
-    clean
-}
-
 /// libcontainer takes an empty path for the runtime's own cgroup, and `create` and
 /// `delete --force` then kill what is in it; a missing path becomes `:youki:<id>`. On v1
 /// it follows `..`. A path of the systemd driver, `slice:prefix:name`, stays as it is.
 fn name_cgroup(linux: &mut Value, id: &ContainerId) -> Result<(), SpecError> {
     let path = match linux.get("cgroupsPath") {
-        Some(Value::String(path)) if !path.is_empty() => clean_cgroups_path(path),
+        Some(Value::String(path)) if !path.is_empty() => clean_path(path),
         None | Some(Value::Null | Value::String(_)) => Path::new("/").join(id.as_str()),
         Some(other) => {
             let message = format!("linux.cgroupsPath must be a string, and is {other}");
@@ -185,6 +182,31 @@ fn drop_other_platforms(spec: &mut Value) {
     ];
     if let Some(spec) = spec.as_object_mut() {
         spec.retain(|key, _| !others.contains(&key.as_str()));
+    }
+}
+
+/// libcontainer takes an empty label or profile for one to be set, and empty mappings of a
+/// mount for an error. To runc they are none. Limits of kernel memory are no more in any
+/// kernel that is maintained, and runc ignores them.
+fn drop_what_is_empty(spec: &mut Value) {
+    let drop_if = |parent: Option<&mut Value>, key: &str, none: fn(&Value) -> bool| {
+        if let Some(parent) = parent.and_then(Value::as_object_mut)
+            && parent.get(key).is_some_and(none)
+        {
+            parent.shift_remove(key);
+        }
+    };
+    let no_text = |value: &Value| value.as_str().is_some_and(str::is_empty);
+    let no_items = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
+    drop_if(spec.get_mut("linux"), "mountLabel", no_text);
+    for key in ["kernel", "kernelTCP"] {
+        drop_if(spec.pointer_mut("/linux/resources/memory"), key, |_| true);
+    }
+    let mounts = spec.get_mut("mounts").and_then(Value::as_array_mut);
+    for mount in mounts.into_iter().flatten() {
+        for key in ["uidMappings", "gidMappings"] {
+            drop_if(Some(&mut *mount), key, no_items);
+        }
     }
 }
 

@@ -13,7 +13,7 @@ mod shape;
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -113,6 +113,7 @@ impl Bundle {
             .and_then(Value::as_str)
             .unwrap_or_default();
         let rootfs = directory(&dir.join(root))?;
+        resolve_sources(&mut spec, &dir);
         check_dev(&rootfs)?;
         Ok(Self { dir, rootfs, spec })
     }
@@ -123,6 +124,21 @@ impl Bundle {
             .pointer("/process/terminal")
             .and_then(Value::as_bool)
             .unwrap_or(false)
+    }
+}
+
+/// The source of a bind mount is relative to the bundle (OCI runtime-spec, config.md,
+/// "Mounts"), and the effective bundle is another directory.
+fn resolve_sources(spec: &mut Value, bundle: &Path) {
+    let mounts = spec.get_mut("mounts").and_then(Value::as_array_mut);
+    for mount in mounts.into_iter().flatten() {
+        let options = mount.get("options").and_then(Value::as_array);
+        let bind = |option: &Value| option == "bind" || option == "rbind";
+        if options.is_some_and(|options| options.iter().any(bind))
+            && let Some(source) = mount.get("source").and_then(Value::as_str)
+        {
+            mount["source"] = Value::from(bundle.join(source).to_string_lossy());
+        }
     }
 }
 
@@ -142,6 +158,24 @@ fn check_dev(rootfs: &Path) -> Result<(), SpecError> {
     }
 }
 
+/// A path without `.`, `..` and repeated slashes, by its text alone: `..` does not lead out
+/// of the root, be the path absolute or relative (runc's `LexicallyCleanPath`).
+fn clean_path(path: impl AsRef<Path>) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for component in path.as_ref().components() {
+        match component {
+            Component::RootDir | Component::Normal(_) => clean.push(component),
+            Component::ParentDir => {
+                clean.pop();
+            }
+            Component::Prefix(_) | Component::CurDir => {}
+        }
+    }
+    clean
+}
+
+/// A root filesystem, which must be named by its real path, as runc has it: what a
+/// symbolic link leads to can be changed between two looks.
 fn directory(path: &Path) -> Result<PathBuf, SpecError> {
     let invalid = |source| SpecError::Rootfs {
         path: path.to_owned(),
@@ -150,6 +184,10 @@ fn directory(path: &Path) -> Result<PathBuf, SpecError> {
     let real = fs::canonicalize(path).map_err(invalid)?;
     if !real.is_dir() {
         return Err(invalid(io::Error::from(io::ErrorKind::NotADirectory)));
+    }
+    if real != clean_path(path) {
+        let message = format!("not an absolute path, or a symlink to {}", real.display());
+        return Err(invalid(io::Error::other(message)));
     }
     Ok(real)
 }
@@ -214,4 +252,60 @@ pub(crate) fn array<'a>(parent: &'a mut Value, key: &str) -> Result<&'a mut Vec<
         *child = Value::Array(Vec::new());
     }
     child.as_array_mut().ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn bundle(root: &str, mounts: &Value) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("rootfs")).unwrap();
+        symlink("rootfs", dir.path().join("link")).unwrap();
+        let spec = json!({
+            "root": {"path": root}, "process": {"cwd": "/", "args": ["sh"]}, "mounts": mounts,
+        });
+        fs::write(dir.path().join(CONFIG), spec.to_string()).unwrap();
+        dir
+    }
+
+    #[test]
+    fn a_root_filesystem_is_named_by_its_real_path() {
+        for root in ["rootfs", "./rootfs/", "link/../rootfs"] {
+            Bundle::load(bundle(root, &json!([])).path()).unwrap();
+        }
+        for root in ["link", "link/.", "rootfs/no-such", CONFIG] {
+            let err = Bundle::load(bundle(root, &json!([])).path()).unwrap_err();
+            assert!(matches!(err, SpecError::Rootfs { .. }), "{root}: {err}");
+        }
+    }
+
+    #[test]
+    fn the_source_of_a_bind_mount_is_relative_to_the_bundle() {
+        let mount = |source: &str, option: &str| json!({"destination": "/x", "source": source, "options": [option]});
+        let mounts = json!([mount("a", "bind"), mount("/a", "rbind"), mount("a", "ro")]);
+        let dir = bundle("rootfs", &mounts);
+        let bundle = Bundle::load(dir.path()).unwrap();
+        let sources: Vec<_> = (0..3)
+            .map(|n| bundle.spec["mounts"][n]["source"].as_str().unwrap())
+            .collect();
+        assert_eq!(sources, [bundle.dir.join("a").to_str().unwrap(), "/a", "a"]);
+    }
+
+    #[test]
+    fn paths_are_cleaned_by_their_text() {
+        for (path, clean) in [
+            ("/a/../../b/./c", "/b/c"),
+            ("../../a", "a"),
+            ("a//b/", "a/b"),
+            ("/..", "/"),
+            ("..", ""),
+        ] {
+            assert_eq!(clean_path(path), Path::new(clean), "{path}");
+        }
+    }
 }

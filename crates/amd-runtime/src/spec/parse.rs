@@ -80,7 +80,8 @@ impl<'de> Visitor<'de> for MergingVisitor {
     }
 }
 
-fn merge(object: &mut Map<String, Value>, key: String, value: Value) {
+/// Puts a value that comes later into an object, as Go does where there is one already.
+pub(super) fn merge(object: &mut Map<String, Value>, key: String, value: Value) {
     match (object.get_mut(&key), value) {
         (Some(Value::Object(earlier)), Value::Object(later)) => {
             for (key, value) in later {

@@ -10,6 +10,7 @@ use serde_json::{Map as Object, Value, json};
 
 use super::SpecError;
 use super::fields::Field;
+use super::parse::merge;
 
 /// The type of a JSON value.
 #[derive(Clone, Copy, Debug)]
@@ -122,7 +123,7 @@ fn conform_fields(
     Ok(())
 }
 
-/// Gives fields the spelling of the spec. Of two spellings the last in the file counts.
+/// Gives fields the spelling of the spec. Two spellings of a name are the same name twice.
 fn spell(object: &mut Object<String, Value>, fields: &[Field]) {
     let known = |key: &str| {
         fields
@@ -136,10 +137,8 @@ fn spell(object: &mut Object<String, Value>, fields: &[Field]) {
         return;
     }
     for (key, value) in std::mem::take(object) {
-        match known(&key) {
-            Some((name, _)) => object.insert((*name).to_owned(), value),
-            None => object.insert(key, value),
-        };
+        let key = known(&key).map_or(key, |(name, _)| (*name).to_owned());
+        merge(object, key, value);
     }
 }
 
@@ -191,8 +190,11 @@ mod tests {
 
     #[test]
     fn the_case_of_a_name_does_not_matter() {
-        let spec = json!({"HostName": "a", "hostname": "b", "LINUX": {"maskedpaths": ["/x"]}});
-        let same = json!({"hostname": "b", "linux": {"maskedPaths": ["/x"]}});
+        let spec = json!({
+            "HostName": "a", "hostname": "b", "linux": {"sysctl": {}},
+            "LINUX": {"maskedpaths": ["/x"]},
+        });
+        let same = json!({"hostname": "b", "linux": {"sysctl": {}, "maskedPaths": ["/x"]}});
         assert_eq!(conformed(spec), Ok(same));
     }
 

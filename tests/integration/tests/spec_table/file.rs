@@ -43,7 +43,8 @@ fn what_is_no_spec_is_refused() {
             .refused("not valid JSON"),
         Row::file("a comment", [b"// spec\n", &whole[..]].concat()).refused("not valid JSON"),
         Row::file("a comma too many", ends_with("")).refused("not valid JSON"),
-        Row::file("a name without quotes", begins_with("hostname: \"x\"")).refused("not valid JSON"),
+        Row::file("a name without quotes", begins_with("hostname: \"x\""))
+            .refused("not valid JSON"),
         Row::file("a number that is none", ends_with("\"x\": NaN")).refused("not valid JSON"),
         Row::file("two specs", [&whole[..], &whole[..]].concat())
             .refused("trailing characters")
@@ -66,14 +67,8 @@ fn a_spec_may_be_huge_and_nested() {
                 "no field is more than ten deep; a parser without a limit would overflow its stack",
             ),
         Row::file("unknown, 100000 deep", nested(100_000)).refused("recursion limit"),
-        Row::edit("an annotation of 4 MB", |spec| {
-            spec.annotation("large", &"x".repeat(4 << 20))
-        }),
-        Row::edit("20000 annotations", |mut spec| {
-            for n in 0..20_000 {
-                spec = spec.annotation(&format!("a{n}"), "x");
-            }
-            spec
+        Row::edit("an annotation of 1 MB", |spec| {
+            spec.annotation("large", &"x".repeat(1 << 20))
         }),
     ]);
 }
@@ -87,9 +82,15 @@ fn of_a_name_that_comes_twice_the_later_value_counts() {
             ends_with("\"process\": {\"cwd\": \"/tmp\"}"),
         )
         .prints("test\n/tmp"),
-        Row::file("a section again as null", ends_with("\"hooks\": {}, \"hooks\": null")),
-        Row::file("args twice", ends_with("\"process\": {\"args\": [\"echo\", \"later\"]}"))
-            .prints("later"),
+        Row::file(
+            "a section again as null",
+            ends_with("\"hooks\": {}, \"hooks\": null"),
+        ),
+        Row::file(
+            "args twice",
+            ends_with("\"process\": {\"args\": [\"echo\", \"later\"]}"),
+        )
+        .prints("later"),
     ]);
 }
 
@@ -103,7 +104,10 @@ fn the_case_of_names_and_unknown_names_do_not_matter() {
         Row::set("/process/user/unknown", json!(5)),
         Row::set("/linux/unknown", json!([])),
         Row::set("/linux/resources/unknown", json!("x")),
-        Row::set("/mounts/0/unknown", json!(true)),
+        Row::push(
+            "/mounts",
+            json!({"destination": "/tmp", "type": "tmpfs", "unknown": true}),
+        ),
         Row::set("/root/unknown", json!(null)),
         Row::set("/uidMappings", json!("of another runtime")),
     ]);
@@ -123,6 +127,9 @@ fn bytes_that_are_not_utf_8_are_replaced() {
             ends_with("\"annotations\": {\"a\": \"\\ud800\"}"),
         )
         .refused("not valid JSON")
-        .but_runc(Verdict::Accepted, "it is no character; runc makes U+FFFD of it"),
+        .but_runc(
+            Verdict::Accepted,
+            "it is no character; runc makes U+FFFD of it",
+        ),
     ]);
 }

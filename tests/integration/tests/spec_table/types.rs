@@ -14,27 +14,32 @@ enum Type {
     I32,
     U16,
     U32,
+    U32s,
     I64,
     U64,
+    /// Of 64 bits to runc, of 32 to ours.
+    Errno,
     Object,
     Objects,
     TextMap,
 }
 
-use Type::{Flag, I32, I64, Object, Objects, Text, TextMap, Texts, U16, U32, U64};
+use Type::{Errno, Flag, I32, I64, Object, Objects, Text, TextMap, Texts, U16, U32, U32s, U64};
 
 impl Type {
     fn wrong(&self) -> Vec<Value> {
         match self {
-            Text => vec![json!(5), json!(["a"])],
+            Text => vec![json!(5)],
             Texts => vec![json!("a"), json!([5])],
-            Flag => vec![json!("true"), json!(1)],
+            Flag => vec![json!("true")],
             I32 => vec![json!("5"), json!(3_000_000_000_u32)],
             U16 => vec![json!("5"), json!(70_000)],
-            U32 => vec![json!("5"), json!(-1), json!(5_000_000_000_u64), json!(1.5)],
+            U32 => vec![json!(-1), json!(5_000_000_000_u64)],
+            U32s => vec![json!({}), json!(["5"]), json!([-1])],
             I64 => vec![json!("5"), json!(u64::MAX), json!(1.5)],
-            U64 => vec![json!(true), json!(-1), json!(1e300)],
-            Object => vec![json!([]), json!("a")],
+            U64 => vec![json!(-1), json!(1e300)],
+            Errno => vec![json!("5"), json!(-1)],
+            Object => vec![json!([])],
             Objects => vec![json!({}), json!([5])],
             TextMap => vec![json!([]), json!({"a": 5})],
         }
@@ -43,7 +48,7 @@ impl Type {
 
 /// The fields of the spec by their JSON pointers. `*` is element 0 of an array that has
 /// nothing but it.
-const FIELDS: [(&str, Type); 98] = [
+const FIELDS: [(&str, Type); 99] = [
     ("/ociVersion", Text),
     ("/hostname", Text),
     ("/domainname", Text),
@@ -60,8 +65,7 @@ const FIELDS: [(&str, Type); 98] = [
     ("/process/user/uid", U32),
     ("/process/user/gid", U32),
     ("/process/user/umask", U32),
-    ("/process/user/additionalGids", Objects),
-    ("/process/user/additionalGids/*", U32),
+    ("/process/user/additionalGids", U32s),
     ("/process/user/username", Text),
     ("/process/args", Texts),
     ("/process/env", Texts),
@@ -122,7 +126,7 @@ const FIELDS: [(&str, Type); 98] = [
     ("/linux/intelRdt/closID", Text),
     ("/linux/seccomp", Object),
     ("/linux/seccomp/defaultAction", Text),
-    ("/linux/seccomp/defaultErrnoRet", U32),
+    ("/linux/seccomp/defaultErrnoRet", Errno),
     ("/linux/seccomp/architectures", Texts),
     ("/linux/seccomp/syscalls", Objects),
     ("/linux/seccomp/syscalls/*/names", Texts),
@@ -139,23 +143,23 @@ const FIELDS: [(&str, Type); 98] = [
     ("/linux/resources/memory/disableOOMKiller", Flag),
     ("/linux/resources/cpu/shares", U64),
     ("/linux/resources/cpu/cpus", Text),
+    ("/linux/resources/cpu/idle", I64),
+    ("/linux/personality/domain", Text),
     ("/linux/resources/pids/limit", I64),
     ("/linux/resources/blockIO/weight", U16),
     ("/linux/resources/unified", TextMap),
 ];
 
 /// Fields that runc 1.1 does not know.
-const NEW_FIELDS: [(&str, Type); 10] = [
+const NEW_FIELDS: [(&str, Type); 8] = [
     ("/process/scheduler", Object),
     ("/process/scheduler/policy", Text),
     ("/process/scheduler/nice", I32),
     ("/process/ioPriority/class", Text),
     ("/process/ioPriority/priority", I64),
-    ("/linux/resources/cpu/idle", Text),
     ("/linux/memoryPolicy/mode", Text),
     ("/linux/netDevices", Object),
     ("/linux/timeOffsets", Object),
-    ("/linux/personality/domain", Text),
 ];
 
 /// The good spec with `value` at a pointer, of which `*` makes an array of one.
@@ -212,24 +216,38 @@ fn a_value_of_another_type_is_refused_in_fields_of_newer_runcs() {
 #[test]
 fn null_is_the_same_as_missing() {
     let must_be_there = |pointer: &str| {
-        ["/process", "/process/args", "/process/cwd", "/root", "/root/path"].contains(&pointer)
+        // Without a mount namespace the container's mounts would be the host's.
+        let pointers = [
+            "/process/args",
+            "/process/cwd",
+            "/root/path",
+            "/linux/namespaces",
+        ];
+        // These sections must not be empty.
+        let sections = ["/linux/personality", "/linux/intelRdt"];
+        pointers.contains(&pointer) || sections.iter().any(|section| pointer.starts_with(section))
     };
     let all_null = FIELDS
         .iter()
         .filter(|(pointer, _)| !pointer.contains('*') && !must_be_there(pointer))
-        // Sections last, so that their fields are null, too, in a spec of its own.
+        // Sections are rows of their own.
         .filter(|(_, kind)| !matches!(kind, Object))
         .fold(good(), |spec, (pointer, _)| spec.set(pointer, Value::Null));
+    let proc = json!([{"destination": "/proc", "type": "proc", "source": "proc"}]);
     let row = |name, spec: integration::spec::Spec| Row::edit(name, |_| spec);
     check(&[
-        row("every field null", all_null),
+        row(
+            "every field null",
+            all_null.args(&["/bin/true"]).set("/mounts", proc),
+        ),
         Row::set("/process/capabilities", Value::Null),
         Row::set("/process/user", Value::Null),
         Row::set("/hooks", Value::Null),
         Row::set("/linux/resources", Value::Null),
         Row::set("/linux/seccomp", Value::Null),
         Row::set("/linux/intelRdt", Value::Null),
-        Row::set("/mounts", Value::Null),
+        Row::set("/mounts", Value::Null)
+            .but_runc(Verdict::Refused, "runc 1.1 needs /proc in the container"),
         Row::set("/process/consoleSize", Value::Null),
         Row::set("/annotations", json!({"a": null})),
         Row::set("/process", Value::Null).refused("process property must not be empty"),

@@ -4,16 +4,24 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::super::effective::clean_cgroups_path;
+use super::super::clean_path;
 use super::{SpecError, refuse, text};
 
 /// Checks the cgroup of a container. What a limit can be is for the kernel to say.
 pub(super) fn check(linux: &Value) -> Result<(), SpecError> {
     let path = text(linux, "cgroupsPath");
-    if !path.is_empty() && matches!(clean_cgroups_path(path).to_str(), Some("" | "/")) {
+    if !path.is_empty() && matches!(clean_path(path).to_str(), Some("" | "/")) {
         return refuse(format!(
             "linux.cgroupsPath {path:?} is the root of the cgroups: a container cannot be there"
         ));
+    }
+    for field in ["kernel", "kernelTCP"] {
+        if linux
+            .pointer(&format!("/resources/memory/{field}"))
+            .is_some()
+        {
+            tracing::warn!("Kernel memory settings are ignored: linux.resources.memory.{field}");
+        }
     }
     let unified = linux
         .pointer("/resources/unified")

@@ -24,8 +24,9 @@ pub(super) fn check(linux: &Value) -> Result<(), SpecError> {
 }
 
 fn check_propagation(propagation: &str) -> Result<(), SpecError> {
-    match propagation.strip_prefix('r').unwrap_or(propagation) {
-        "" | "private" | "slave" | "shared" | "unbindable" => Ok(()),
+    match propagation {
+        "" | "private" | "rprivate" | "slave" | "rslave" | "shared" | "rshared" | "unbindable"
+        | "runbindable" => Ok(()),
         _ => refuse(format!("rootfsPropagation={propagation} is not supported")),
     }
 }

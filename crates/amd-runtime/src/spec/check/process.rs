@@ -1,5 +1,6 @@
 //! `process`: runc's `validateProcessSpec`, and what it finds out later.
 
+use std::fs;
 use std::path::Path;
 
 use oci_spec::runtime::{
@@ -24,6 +25,10 @@ pub(super) fn check(process: &Value) -> Result<(), SpecError> {
     if items(process, "args").is_empty() {
         return refuse("args must not be empty");
     }
+    check_user(process.get("user").unwrap_or(&Value::Null))?;
+    if !text(process, "apparmorProfile").is_empty() && !has_apparmor() {
+        return refuse("apparmor: config provided but apparmor not supported");
+    }
     if !text(process, "selinuxLabel").is_empty() {
         // libcontainer would start the process without the label, and nobody would know.
         return refuse("process.selinuxLabel: this runtime cannot set SELinux labels");
@@ -41,6 +46,25 @@ pub(super) fn check(process: &Value) -> Result<(), SpecError> {
     }
     process.get("scheduler").map_or(Ok(()), check_scheduler)?;
     process.get("ioPriority").map_or(Ok(()), check_io_priority)
+}
+
+/// Whether the kernel confines processes by AppArmor (`/sys/module/apparmor`).
+fn has_apparmor() -> bool {
+    fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with(b"Y"))
+}
+
+/// To some calls an id above this is negative, and one of -1 means "as it is".
+fn check_user(user: &Value) -> Result<(), SpecError> {
+    const HIGHEST: u64 = i32::MAX as u64;
+    let ids = ["uid", "gid"].into_iter().filter_map(|key| user.get(key));
+    for id in ids.chain(items(user, "additionalGids")) {
+        if id.as_u64().is_some_and(|id| id > HIGHEST) {
+            return refuse(format!(
+                "process.user: uids and gids must be in range 0-{HIGHEST}, and one is {id}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn check_variable(entry: &str) -> Result<(), SpecError> {
