@@ -43,6 +43,7 @@ pub mod stdio;
 pub use error::{Error, Result, chain};
 pub use id::ContainerId;
 pub use lifecycle::{
-    ContainerState, CreateOptions, ExecOptions, Limits, Runtime, Stats, Status, parse_signal,
+    ContainerState, CreateOptions, ExecOptions, Limits, Notice, Runtime, Stats, Status, Watch,
+    parse_signal,
 };
 pub use settings::Settings;

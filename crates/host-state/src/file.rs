@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -19,15 +19,37 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
 
 /// Writes the pid of a container's process to the file that an engine named.
 ///
-/// runc does it by rename as well: whoever waits for the file never reads half a
-/// number.
+/// runc does it by rename as well, and from one name: whoever waits for the file never reads half
+/// a number, and what a killed command leaves the next one takes.
 ///
 /// # Errors
 /// Where the directory cannot be written.
 pub fn write_pid_file(path: &Path, pid: i32) -> io::Result<()> {
     Replace::new(path)
         .mode(0o644)
+        .alone()
         .write(pid.to_string().as_bytes())
+}
+
+/// All of a file, which must be one: a FIFO or a directory in its place is an error, and nothing
+/// waits for it.
+///
+/// # Errors
+/// Where it cannot be opened or read, or is no regular file (`InvalidData`).
+pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "it is not a regular file",
+        ));
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// A file that is about to be replaced, whole or not at all.

@@ -8,5 +8,5 @@
 pub mod file;
 pub mod process;
 
-pub use file::{Replace, write_atomically, write_pid_file};
+pub use file::{Replace, read_regular, write_atomically, write_pid_file};
 pub use process::{Liveness, ProcessRef};

@@ -6,7 +6,29 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Instant;
 
+use super::tree::tree;
 use super::{Cgroup, CgroupError, PATIENCE, PAUSE, io_error};
+
+/// The file that freezes, and what to write to it.
+struct Freezer {
+    file: &'static str,
+    on: &'static str,
+    off: &'static str,
+}
+
+/// Of v2 and of v1.
+const FREEZERS: [Freezer; 2] = [
+    Freezer {
+        file: "cgroup.freeze",
+        on: "1",
+        off: "0",
+    },
+    Freezer {
+        file: "freezer.state",
+        on: "FROZEN",
+        off: "THAWED",
+    },
+];
 
 impl Cgroup {
     /// Whether the freezer has stopped the container, or is about to.
@@ -42,12 +64,30 @@ impl Cgroup {
         Ok(())
     }
 
-    pub(super) fn write_freezer(&self, frozen: bool) -> Result<PathBuf, CgroupError> {
+    /// Thaws the cgroup and all below it that the container froze itself.
+    pub(super) fn thaw_tree(&self) -> Result<(), CgroupError> {
         for dir in &self.dirs {
-            for (file, on, off) in [
-                ("cgroup.freeze", "1", "0"),
-                ("freezer.state", "FROZEN", "THAWED"),
-            ] {
+            // Only one hierarchy of v1 has a freezer.
+            let file = match FREEZERS.iter().find(|f| dir.join(f.file).exists()) {
+                Some(file) => file,
+                None => continue,
+            };
+            for dir in tree(dir)? {
+                let path = dir.join(file.file);
+                match fs::read_to_string(&path) {
+                    Ok(state) if state.trim() == file.off => {}
+                    // Removed meanwhile is as good.
+                    Ok(_) => drop(fs::write(&path, file.off)),
+                    Err(_) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write_freezer(&self, frozen: bool) -> Result<PathBuf, CgroupError> {
+        for dir in &self.dirs {
+            for Freezer { file, on, off } in &FREEZERS {
                 let path = dir.join(file);
                 if path.exists() {
                     fs::write(&path, if frozen { on } else { off })

@@ -6,9 +6,15 @@
 //! and it signals whatever is in the path that the spec names, the runtime's own
 //! cgroup included. Here only directories that were made for the container count.
 
+mod files;
 mod freezer;
+pub mod oom;
 mod paths;
+mod prepare;
+pub mod resources;
+pub mod stats;
 mod tree;
+pub mod visit;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,9 +25,9 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-pub use paths::{fs_driver_dirs, unified_dir_of};
+pub use paths::{fs_driver_cgroup, unified_dir_of};
 
-use crate::state::ProcessRef;
+use crate::state::{ProcessRef, Record};
 use tree::{pids_in_tree, remove_tree};
 
 /// How long to wait for the kernel to freeze, to kill or to let a directory go.
@@ -60,6 +66,20 @@ pub enum CgroupError {
         /// What it should have become.
         what: &'static str,
     },
+    /// The cgroup of a container that is yet to be created is frozen.
+    #[error("container's cgroup unexpectedly frozen")]
+    Frozen,
+    /// A cgroup on the way is threaded, and a limit is asked for that such a one cannot have.
+    #[error("cannot enter cgroupv2 {dir:?} with domain controllers -- it is in {kind:?} mode")]
+    Threaded {
+        /// The directory.
+        dir: PathBuf,
+        /// Its `cgroup.type`.
+        kind: String,
+    },
+    /// A limit could not be set.
+    #[error(transparent)]
+    Limit(#[from] resources::LimitError),
     /// The cgroup has no freezer.
     #[error("the cgroup has no freezer: cannot pause")]
     NoFreezer,
@@ -83,18 +103,44 @@ fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Cgroup
 /// The cgroup of one container: its directories, one a hierarchy.
 #[derive(Clone, Debug, Default)]
 pub struct Cgroup {
+    /// Where all its processes are.
     dirs: Vec<PathBuf>,
+    /// Hierarchies that the runtime visits for the container, see [`visit`]: nobody is counted,
+    /// frozen or killed by these.
+    visited: Vec<PathBuf>,
 }
 
 impl Cgroup {
     /// The cgroup with these directories.
     pub fn new(dirs: Vec<PathBuf>) -> Self {
-        Self { dirs }
+        Self {
+            dirs,
+            visited: Vec::new(),
+        }
+    }
+
+    /// The cgroup that a container has on record.
+    pub fn of(record: &Record) -> Self {
+        Self {
+            dirs: record.cgroup_dirs.clone(),
+            visited: record.visited_dirs.clone(),
+        }
     }
 
     /// Its directories; they need not exist.
     pub fn dirs(&self) -> &[PathBuf] {
         &self.dirs
+    }
+
+    /// Its directories in hierarchies that libcontainer leaves out; they need not exist.
+    pub fn visited(&self) -> &[PathBuf] {
+        &self.visited
+    }
+
+    /// Its directories in hierarchies of v1.
+    pub fn v1_dirs(&self) -> Vec<PathBuf> {
+        let all = self.dirs.iter().chain(&self.visited);
+        all.filter(|dir| !dir.starts_with(paths::HYBRID)).cloned().collect()
     }
 
     /// Refuses a cgroup that has processes: they would become the container's, be
@@ -117,11 +163,8 @@ impl Cgroup {
 
     /// The directories that exist already.
     pub fn existing(&self) -> Vec<PathBuf> {
-        self.dirs
-            .iter()
-            .filter(|dir| dir.exists())
-            .cloned()
-            .collect()
+        let all = self.dirs.iter().chain(&self.visited);
+        all.filter(|dir| dir.exists()).cloned().collect()
     }
 
     /// All pids in the cgroup and the cgroups below it, in every hierarchy, sorted.
@@ -168,6 +211,20 @@ impl Cgroup {
         Ok(())
     }
 
+    /// Kills those processes of the cgroup that go by a name with this beginning.
+    ///
+    /// # Errors
+    /// Where the processes cannot be listed.
+    pub fn kill_named(&self, prefix: &str) -> Result<(), CgroupError> {
+        for process in self.pids()?.into_iter().filter_map(ProcessRef::of) {
+            if process.name().is_some_and(|name| name.starts_with(prefix)) {
+                // Gone since is what we want.
+                let _ = process.signal(libc::SIGKILL);
+            }
+        }
+        Ok(())
+    }
+
     /// Kills everything in the cgroup, frozen or not, and waits until it is empty.
     ///
     /// # Errors
@@ -181,10 +238,8 @@ impl Cgroup {
                 let _ = fs::write(dir.join("cgroup.kill"), "1");
             }
             self.signal_all(libc::SIGKILL)?;
-            if self.is_frozen() {
-                // A frozen process on v1 dies when it is thawed.
-                self.write_freezer(false)?;
-            }
+            // A frozen process on v1 dies when it is thawed, wherever below it was frozen.
+            self.thaw_tree()?;
             let alive = self
                 .pids()?
                 .into_iter()
@@ -211,7 +266,7 @@ impl Cgroup {
     /// before the first error is reported.
     pub fn remove(&self) -> Result<(), CgroupError> {
         let mut first_error = Ok(());
-        for dir in &self.dirs {
+        for dir in self.dirs.iter().chain(&self.visited) {
             let removed = remove_tree(dir, Instant::now() + PATIENCE);
             if first_error.is_ok() {
                 first_error = removed;

@@ -5,64 +5,81 @@ use std::path::{Component, Path, PathBuf};
 
 use procfs::process::Process;
 
-use super::CgroupError;
+use super::{Cgroup, CgroupError};
 
-/// The directories, one a hierarchy, in which the fs driver of libcontainer puts a
-/// container with this `linux.cgroupsPath`; they need not exist.
+/// The cgroup that a container with this `linux.cgroupsPath` has under the fs driver; its
+/// directories need not exist.
 ///
 /// # Errors
 /// Where the path climbs or names a root, or no hierarchy is mounted.
-pub fn fs_driver_dirs(cgroups_path: &Path) -> Result<Vec<PathBuf>, CgroupError> {
+pub fn fs_driver_cgroup(cgroups_path: &Path) -> Result<Cgroup, CgroupError> {
     let below = below_root(cgroups_path).ok_or_else(|| CgroupError::Path {
         path: cgroups_path.to_owned(),
     })?;
     let mounts = Process::myself()
         .and_then(|p| p.mountinfo())
         .map_err(CgroupError::Mounts)?;
-    let hierarchies = hierarchies(mounts.0.iter().map(|m| {
-        let controllers = m
-            .super_options
-            .keys()
-            .map(String::as_str)
-            .collect::<Vec<_>>();
-        (m.fs_type.as_str(), m.mount_point.as_path(), controllers)
+    let hierarchies = Hierarchies::of(mounts.0.iter().map(|mount| {
+        let name = |(key, value): (&String, &Option<String>)| match value {
+            Some(value) => format!("{key}={value}"),
+            None => key.clone(),
+        };
+        (
+            mount.fs_type.as_str(),
+            mount.mount_point.as_path(),
+            mount.super_options.iter().map(name).collect(),
+        )
     }));
-    if hierarchies.is_empty() {
+    if hierarchies.joined.is_empty() {
         return Err(CgroupError::NoHierarchy);
     }
-    Ok(hierarchies
-        .into_iter()
-        .map(|dir| dir.join(&below))
-        .collect())
+    let dirs = |roots: BTreeSet<PathBuf>| roots.into_iter().map(|dir| dir.join(&below)).collect();
+    Ok(Cgroup {
+        dirs: dirs(hierarchies.joined),
+        visited: dirs(hierarchies.visited),
+    })
 }
 
-/// The hierarchies that libcontainer uses: all v1 ones with a controller that it
-/// knows, or, where there is none, the v2 mount at /sys/fs/cgroup.
-fn hierarchies<'a>(
-    mounts: impl Iterator<Item = (&'a str, &'a Path, Vec<&'a str>)>,
-) -> Vec<PathBuf> {
-    let mut v1 = BTreeSet::new();
-    let mut v2 = None;
-    for (fs_type, dir, controllers) in mounts {
-        match fs_type {
-            "cgroup" if controllers.iter().any(|c| V1_CONTROLLERS.contains(c)) => {
-                v1.insert(dir.to_owned());
-            }
-            "cgroup2" if dir == Path::new(libcgroups::common::DEFAULT_CGROUP_ROOT) => {
-                v2 = Some(dir.to_owned());
-            }
-            _ => {}
+/// The mount points of the hierarchies that a container is put in.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Hierarchies {
+    /// By libcontainer: all v1 ones with a controller that it knows, or, where /sys/fs/cgroup is
+    /// v2, that one.
+    joined: BTreeSet<PathBuf>,
+    /// By us, see [`super::visit`].
+    visited: BTreeSet<PathBuf>,
+}
+
+impl Hierarchies {
+    /// Of the mounts of this host: type, mount point, and options of the file system.
+    fn of<'a>(mounts: impl Iterator<Item = (&'a str, &'a Path, Vec<String>)>) -> Self {
+        let root = Path::new(libcgroups::common::DEFAULT_CGROUP_ROOT);
+        let mut found = Self::default();
+        for (fs_type, dir, options) in mounts {
+            let any = |names: &[&str]| options.iter().any(|name| names.contains(&name.as_str()));
+            let below = |roots: &mut BTreeSet<PathBuf>| roots.insert(dir.to_owned());
+            match fs_type {
+                "cgroup2" if dir == root => {
+                    return Self {
+                        joined: BTreeSet::from([dir.to_owned()]),
+                        visited: BTreeSet::new(),
+                    };
+                }
+                "cgroup2" if dir == Path::new(HYBRID) => below(&mut found.visited),
+                "cgroup" if any(&LIBCGROUPS_CONTROLLERS) => below(&mut found.joined),
+                "cgroup" if any(&OTHER_CONTROLLERS) => below(&mut found.visited),
+                _ => false,
+            };
         }
-    }
-    if v2.is_some() {
-        v2.into_iter().collect()
-    } else {
-        v1.into_iter().collect()
+        found
     }
 }
+
+/// Where systemd, and runc after it, expect v2 beside v1.
+pub(super) const HYBRID: &str = "/sys/fs/cgroup/unified";
 
 /// The controllers that libcgroups joins on v1 (its `CONTROLLERS`).
-const V1_CONTROLLERS: [&str; 12] = [
+const LIBCGROUPS_CONTROLLERS: [&str; 12] = [
     "cpu",
     "cpuacct",
     "cpuset",
@@ -76,6 +93,9 @@ const V1_CONTROLLERS: [&str; 12] = [
     "net_cls",
     "freezer",
 ];
+
+/// Those that runc joins beside (`subsystems` in its package cgroups/fs).
+const OTHER_CONTROLLERS: [&str; 3] = ["name=systemd", "rdma", "misc"];
 
 /// `path` without its leading `/`, where it names something below the root and
 /// nothing above it.
@@ -133,37 +153,45 @@ mod tests {
         }
     }
 
-    #[test]
-    fn hierarchies_are_those_that_libcontainer_uses() {
-        let hybrid = [
-            (
-                "cgroup",
-                "/sys/fs/cgroup/cpu,cpuacct",
-                vec!["rw", "cpu", "cpuacct"],
-            ),
-            ("cgroup", "/sys/fs/cgroup/devices", vec!["rw", "devices"]),
-            (
-                "cgroup",
-                "/sys/fs/cgroup/systemd",
-                vec!["rw", "name=systemd"],
-            ),
-            ("cgroup2", "/sys/fs/cgroup/unified", vec!["rw"]),
-            ("tmpfs", "/sys/fs/cgroup", vec!["rw"]),
-        ];
-        let v2 = [("cgroup2", "/sys/fs/cgroup", vec!["rw"])];
-        let of = |mounts: &[(&'static str, &'static str, Vec<&'static str>)]| {
-            hierarchies(
-                mounts
-                    .iter()
-                    .map(|(t, d, c)| (*t, Path::new(*d), c.clone())),
-            )
+    fn hierarchies(mounts: &[(&'static str, &'static str, &str)]) -> (Vec<String>, Vec<String>) {
+        let found = Hierarchies::of(mounts.iter().map(|(fs_type, dir, options)| {
+            let options = options.split(',').map(str::to_owned).collect();
+            (*fs_type, Path::new(*dir), options)
+        }));
+        let text = |roots: BTreeSet<PathBuf>| {
+            let text = |root: PathBuf| root.display().to_string();
+            roots.into_iter().map(text).collect()
         };
-        let paths = |dirs: &[&str]| dirs.iter().map(PathBuf::from).collect::<Vec<_>>();
+        (text(found.joined), text(found.visited))
+    }
+
+    #[test]
+    fn a_container_is_in_all_hierarchies_that_runc_puts_it_in() {
+        let hybrid = [
+            ("tmpfs", "/sys/fs/cgroup", "rw"),
+            ("cgroup", "/sys/fs/cgroup/cpu,cpuacct", "rw,cpu,cpuacct"),
+            ("cgroup", "/sys/fs/cgroup/devices", "rw,devices"),
+            ("cgroup", "/sys/fs/cgroup/systemd", "rw,name=systemd"),
+            ("cgroup", "/sys/fs/cgroup/other", "rw,name=other"),
+            ("cgroup2", "/sys/fs/cgroup/unified", "rw"),
+            ("cgroup2", "/mnt", "rw"),
+        ];
+        let (joined, visited) = hierarchies(&hybrid);
         assert_eq!(
-            of(&hybrid),
-            paths(&["/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/devices"])
+            joined,
+            ["/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/devices"]
         );
-        assert_eq!(of(&v2), paths(&["/sys/fs/cgroup"]));
-        assert!(of(&[]).is_empty());
+        assert_eq!(
+            visited,
+            ["/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"]
+        );
+    }
+
+    #[test]
+    fn on_v2_there_is_one_hierarchy() {
+        let v2 = [("cgroup2", "/sys/fs/cgroup", "rw")];
+        let (joined, visited) = hierarchies(&v2);
+        assert_eq!((joined, visited.len()), (vec!["/sys/fs/cgroup".to_owned()], 0));
+        assert_eq!(hierarchies(&[]), (vec![], vec![]));
     }
 }

@@ -30,7 +30,7 @@ fn is_no_such_cgroup(err: &io::Error) -> bool {
 }
 
 /// `dir` and all directories below it, parents first; nothing where it is gone.
-fn tree(dir: &Path) -> Result<Vec<PathBuf>, CgroupError> {
+pub(super) fn tree(dir: &Path) -> Result<Vec<PathBuf>, CgroupError> {
     let mut all = vec![dir.to_owned()];
     let mut next = 0;
     while let Some(dir) = all.get(next).cloned() {

@@ -8,7 +8,7 @@ use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::logging::{Format, Log};
 use super::{
-    Context, config, create, delete, events, exec, features, kill, list, pause, ps, run, spec,
+    Context, checkpoint, config, create, delete, events, exec, features, kill, list, pause, ps, run, spec,
     start, state, update,
 };
 use crate::lifecycle::DEFAULT_ROOT;
@@ -93,6 +93,8 @@ pub enum Command {
     Resume(pause::ResumeArgs),
     Update(update::Args),
     Events(events::Args),
+    Checkpoint(checkpoint::CheckpointArgs),
+    Restore(checkpoint::RestoreArgs),
     Features(features::Args),
     Spec(spec::Args),
     Config(config::Args),
@@ -115,6 +117,8 @@ impl Command {
             Self::Resume(_) => "resume",
             Self::Update(_) => "update",
             Self::Events(_) => "events",
+            Self::Checkpoint(_) => "checkpoint",
+            Self::Restore(_) => "restore",
             Self::Features(_) => "features",
             Self::Spec(_) => "spec",
             Self::Config(_) => "config",
@@ -142,6 +146,8 @@ impl Command {
             Self::Resume(args) => args.run(context),
             Self::Update(args) => args.run(context),
             Self::Events(args) => args.run(context),
+            Self::Checkpoint(args) => args.run(context),
+            Self::Restore(args) => args.run(),
             Self::Features(args) => args.run(),
             Self::Spec(args) => args.run(),
             Self::Config(args) => args.run(),
@@ -257,6 +263,9 @@ mod tests {
             "pause id",
             "resume id",
             "update --resources - id",
+            "update --cpu-idle -1 --kernel-memory 5 --l3-cache-schema x id",
+            "checkpoint --image-path /i --leave-running --empty-ns network id",
+            "restore -d -b /b --image-path /i --console-socket /s id",
             "update --memory 100M --cpu-share 512 --pids-limit -1 id",
             "events --stats id",
             "events --interval 1s id",

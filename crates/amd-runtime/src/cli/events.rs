@@ -2,15 +2,14 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::{ContainerId, Notice, Stats};
 use anyhow::{Context as _, Result, ensure};
 
 use super::Context;
-use crate::{ContainerId, Status};
 
-/// Print what a container uses, as JSON lines
+/// Print what a container uses, and when it runs out of memory, as JSON lines
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Print once and exit
@@ -25,25 +24,58 @@ pub struct Args {
 
 impl Args {
     pub fn run(self, context: &Context) -> Result<ExitCode> {
+        let runtime = &context.runtime;
+        let first = runtime.stats(&self.id)?;
         ensure!(
             !self.interval.is_zero(),
             "duration interval must be greater than 0"
         );
-        let mut out = std::io::stdout().lock();
+        if self.stats {
+            self.print("stats", Some(&first))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut watch = runtime.watch(&self.id)?;
+        let mut next = Instant::now() + self.interval;
         loop {
-            let event = context.runtime.stats(&self.id)?.event(&self.id);
-            writeln!(out, "{event}")?;
-            out.flush()?;
-            if self.stats {
-                return Ok(ExitCode::SUCCESS);
-            }
-            sleep(self.interval);
-            let gone = |state: &crate::ContainerState| state.status == Status::Stopped;
-            if context.runtime.state(&self.id).as_ref().map_or(true, gone) {
-                return Ok(ExitCode::SUCCESS);
+            match watch.next(next.saturating_duration_since(Instant::now()))? {
+                Notice::Stopped => return Ok(ExitCode::SUCCESS),
+                Notice::OutOfMemory(times) => {
+                    for _ in 0..times {
+                        self.print("oom", None)?;
+                    }
+                }
+                Notice::Nothing => {
+                    next = Instant::now() + self.interval;
+                    // One that has just stopped is told by the watch.
+                    if let Ok(stats) = runtime.stats(&self.id) {
+                        self.print("stats", Some(&stats))?;
+                    }
+                }
             }
         }
     }
+
+    /// Prints an event as runc does, in one line.
+    fn print(&self, kind: &'static str, data: Option<&Stats>) -> Result<()> {
+        let id = self.id.as_str();
+        let event = Event {
+            r#type: kind,
+            id,
+            data,
+        };
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{}", serde_json::to_string(&event)?)?;
+        Ok(out.flush()?)
+    }
+}
+
+/// An event of runc (its package `types`).
+#[derive(serde::Serialize)]
+struct Event<'e> {
+    r#type: &'static str,
+    id: &'e str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'e Stats>,
 }
 
 /// A duration as Go writes it, with one unit.

@@ -69,6 +69,20 @@ pub fn attach(
     Ok(ExitCode::from(status.code()))
 }
 
+/// What the names of these directories begin with. No container can have such a name.
+const PREFIX: &str = "console:";
+
+/// Removes the directories of commands that were killed.
+fn remove_abandoned(root: &Path) {
+    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse().ok());
+        if pid.is_some_and(|pid| ProcessRef::of(pid).is_none()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// A console socket in a private directory, removed with it.
 struct ConsoleSocket {
     listener: ConsoleListener,
@@ -77,9 +91,10 @@ struct ConsoleSocket {
 
 impl ConsoleSocket {
     fn new(root: &Path) -> Result<Self> {
-        // No container can have this name. A new directory, so that nobody can have put
+        // A new directory, so that nobody can have put
         // anything there before; one of this pid was left by a process that is gone.
-        let dir = root.join(format!("console:{}", std::process::id()));
+        remove_abandoned(root);
+        let dir = root.join(format!("{PREFIX}{}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         fs::DirBuilder::new()
             .mode(0o700)

@@ -1,13 +1,18 @@
 //! `list`
 
+use std::fs;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::ExitCode;
 
+use crate::state::StateError;
+use crate::{ContainerState, Error, chain};
 use anyhow::Result;
 use chrono::SecondsFormat;
+use nix::unistd::{Uid, User};
 
 use super::Context;
-use crate::{ContainerState, chain};
 
 /// List the containers below --root
 #[derive(Debug, clap::Args)]
@@ -60,12 +65,26 @@ fn containers(context: &Context) -> Result<Vec<ContainerState>> {
     let mut containers = Vec::new();
     for id in context.runtime.ids()? {
         match context.runtime.state(&id) {
-            Ok(state) => containers.push(state),
+            Ok(mut state) => {
+                state.owner = owner(&context.root.join(id.as_str()));
+                containers.push(state);
+            }
+            // Deleted meanwhile.
+            Err(Error::State(StateError::NotExist { .. })) => {}
             // One that cannot be read does not hide the others.
             Err(err) => eprintln!("load container {id}: {}", chain(&err)),
         }
     }
     Ok(containers)
+}
+
+/// Who owns the state directory of a container: a name, or `#` and a number.
+fn owner(dir: &Path) -> String {
+    let Ok(uid) = fs::metadata(dir).map(|meta| Uid::from_raw(meta.uid())) else {
+        return String::new();
+    };
+    let user = User::from_uid(uid).ok().flatten();
+    user.map_or_else(|| format!("#{uid}"), |user| user.name)
 }
 
 /// The table of runc: at least 12 columns a field, three blanks between two.

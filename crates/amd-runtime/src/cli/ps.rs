@@ -29,7 +29,12 @@ impl Args {
         let pids = context.runtime.pids(&ContainerId::new(id)?)?;
         let mut out = std::io::stdout().lock();
         if self.format == ListFormat::Json {
-            writeln!(out, "{}", serde_json::to_string(&pids)?)?;
+            // runc prints null where there is none.
+            let json = match pids.as_slice() {
+                [] => "null".to_owned(),
+                pids => serde_json::to_string(pids)?,
+            };
+            writeln!(out, "{json}")?;
             return Ok(ExitCode::SUCCESS);
         }
         let options = if options.is_empty() {

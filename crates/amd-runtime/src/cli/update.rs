@@ -4,10 +4,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use crate::{ContainerId, Limits};
+use anyhow::{Context as _, Result, ensure};
 
 use super::{Context, size};
-use crate::{ContainerId, Limits};
 
 /// Change the limits of a container; its GPUs stay
 #[derive(Debug, clap::Args)]
@@ -38,7 +38,7 @@ pub struct Args {
     #[arg(long, allow_negative_numbers = true)]
     cpu_rt_runtime: Option<i64>,
     /// 1 to run at idle priority
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     cpu_idle: Option<i64>,
     /// CPUs to use, as in 0-2,7
     #[arg(long)]
@@ -58,12 +58,33 @@ pub struct Args {
     /// Most processes the container may have; -1 for no limit
     #[arg(long, allow_negative_numbers = true)]
     pids_limit: Option<i64>,
+    /// Obsolete; has no effect
+    #[arg(long, hide = true, value_parser = size::bytes, allow_negative_numbers = true)]
+    kernel_memory: Option<i64>,
+    /// Obsolete; has no effect
+    #[arg(long, hide = true, value_parser = size::bytes, allow_negative_numbers = true)]
+    kernel_memory_tcp: Option<i64>,
+    /// Schema of Intel's cache allocation; refused, as this runtime makes no resctrl groups
+    #[arg(long, value_name = "SCHEMA")]
+    l3_cache_schema: Option<String>,
+    /// Schema of Intel's memory bandwidth allocation; refused likewise
+    #[arg(long, value_name = "SCHEMA")]
+    mem_bw_schema: Option<String>,
     /// The container
     id: ContainerId,
 }
 
 impl Args {
     pub fn run(self, context: &Context) -> Result<ExitCode> {
+        // runc's words.
+        ensure!(
+            self.l3_cache_schema.is_none(),
+            "Intel RDT/CAT: l3 cache schema is not enabled"
+        );
+        ensure!(
+            self.mem_bw_schema.is_none(),
+            "Intel RDT/MBA: memory bandwidth schema is not enabled"
+        );
         let limits = match &self.resources {
             Some(path) => Limits::from_json(&read(path)?)?,
             None => self.limits(),
@@ -100,6 +121,8 @@ impl Args {
             self.memory_reservation.map(Into::into),
         );
         set("memory", "swap", self.memory_swap.map(Into::into));
+        set("memory", "kernel", self.kernel_memory.map(Into::into));
+        set("memory", "kernelTCP", self.kernel_memory_tcp.map(Into::into));
         set("pids", "limit", self.pids_limit.map(Into::into));
         limits
     }

@@ -11,10 +11,13 @@ use serde_json::Value;
 use super::build::{BuildOptions, build};
 use super::device_nodes::ContainerRoot;
 use super::grant::Grant;
+use super::limits::take_limits;
 use super::loopback;
 use super::undo::{Undo, recover};
 use super::{ContainerId, Runtime, write_pid};
-use crate::cgroup::{Cgroup, fs_driver_dirs, unified_dir_of};
+use crate::cgroup::resources::Unsupported;
+use crate::cgroup::visit::{Visit, join};
+use crate::cgroup::{Cgroup, fs_driver_cgroup, unified_dir_of};
 use crate::device_cgroup::{DeviceCgroupError, DeviceRule, DeviceTable, enforce, rules_from_spec};
 use crate::error::{Error, Result};
 use crate::inject::inject;
@@ -92,20 +95,15 @@ impl Runtime {
         let cgroups_path = PathBuf::from(cgroups_path(&spec));
         let cgroup = self.cgroup_of(&cgroups_path)?;
         cgroup.must_be_empty()?;
+        cgroup.must_be_thawed()?;
         if !matches!(get_cgroup_setup(), Ok(CgroupSetup::Unified)) {
             let below = cgroups_path.strip_prefix("/").unwrap_or(&cgroups_path);
-            show_own_v1(&mut spec, cgroup.dirs(), below)?;
+            show_own_v1(&mut spec, &cgroup.v1_dirs(), below)?;
         }
         // libcontainer reads it so, and would name a line of a file that nobody knows.
         typed::<Spec>("config.json", &spec)?;
 
-        let present = cgroup.existing();
-        let made = cgroup
-            .dirs()
-            .iter()
-            .filter(|dir| !present.contains(dir))
-            .cloned();
-        let mut record = new_record(id, &bundle.dir, &bundle.rootfs, &spec, made.collect())?;
+        let mut record = new_record(id, &bundle.dir, &bundle.rootfs, &spec, &cgroup)?;
         record.systemd_cgroup = self.systemd_cgroup;
         let gpus = self.gpus_of(grant.as_ref(), &spec, &rules)?;
         let mut granted_nodes = Vec::new();
@@ -115,14 +113,28 @@ impl Runtime {
             granted_nodes = grant.edits.device_nodes;
         }
         let reservation = self.reserve(&record, gpus)?;
+        // systemd sets the limits of the unit that it makes.
+        let limits = match self.systemd_cgroup {
+            true => None,
+            false => Some(take_limits(&mut spec)?),
+        };
         dir.save(&record)?;
         undo.watch(record.clone());
         write_config(&dir, &spec)?;
+        if let Some(limits) = &limits {
+            cgroup.make(limits.need_domain())?;
+            cgroup.set_limits(limits, Unsupported::Warn)?;
+        }
 
         if options.give_stdio && !has_user_namespace(&spec) {
             stdio::give_to_user_of(&spec["process"])?;
         }
-        let pid = build(
+        // Hooks that libcontainer runs in this process stay where it is.
+        let visit = match has_runtime_hooks(&spec) {
+            true => None,
+            false => Some(Visit::enter(cgroup.visited())?),
+        };
+        let built = build(
             &dir,
             &BuildOptions {
                 systemd_cgroup: self.systemd_cgroup,
@@ -130,17 +142,24 @@ impl Runtime {
                 preserve_fds: options.preserve_fds,
                 console_socket: options.console_socket.as_deref(),
             },
-        )?;
+        );
+        let is_there = visit.is_some();
+        drop(visit);
+        let pid = built?;
         let init = ProcessRef::of(pid)
             .ok_or_else(|| Error::Status(format!("container {id}: its init is gone")))?;
         record.init = Some(init);
         // Empty before, the container's from here on, whoever made the directories.
-        record.cgroup_dirs = if self.systemd_cgroup {
-            vec![unified_dir_of(pid)?]
-        } else {
-            cgroup.dirs().to_vec()
-        };
+        record.shared_dirs.clear();
+        if self.systemd_cgroup {
+            record.cgroup_dirs = vec![unified_dir_of(pid)?];
+        }
         undo.watch(record.clone());
+        if !is_there {
+            for dir in cgroup.visited() {
+                join(dir, pid).map_err(Error::system(format!("cannot join cgroup {dir:?}")))?;
+            }
+        }
 
         loopback::bring_up(&spec, pid)?;
         if options.console_socket.is_some() && !has_user_namespace(&spec) {
@@ -162,7 +181,7 @@ impl Runtime {
     /// systemd, which makes and names it itself.
     fn cgroup_of(&self, path: &Path) -> Result<Cgroup> {
         if !self.systemd_cgroup {
-            return Ok(Cgroup::new(fs_driver_dirs(path)?));
+            return Ok(fs_driver_cgroup(path)?);
         }
         if path.to_string_lossy().split(':').count() != 3 {
             return Err(Error::Usage(format!(
@@ -213,7 +232,7 @@ fn new_record(
     bundle: &Path,
     rootfs: &Path,
     spec: &Value,
-    made: Vec<PathBuf>,
+    cgroup: &Cgroup,
 ) -> Result<Record> {
     let annotations = spec.get("annotations").and_then(Value::as_object);
     let annotations: BTreeMap<String, String> = annotations
@@ -236,11 +255,22 @@ fn new_record(
         cgroups_path: cgroups_path(spec).into(),
         systemd_cgroup: false,
         own_pid_namespace: has_new_namespace(spec, "pid"),
-        cgroup_dirs: made,
+        cgroup_dirs: cgroup.dirs().to_vec(),
+        visited_dirs: cgroup.visited().to_vec(),
+        shared_dirs: cgroup.existing(),
         gpus: Vec::new(),
         gpu_gids: Vec::new(),
         enforcement: None,
     })
+}
+
+/// Whether the spec has hooks that the runtime runs while it builds the container.
+fn has_runtime_hooks(spec: &Value) -> bool {
+    let hooks = |point: &str| spec.pointer(&format!("/hooks/{point}")).and_then(Value::as_array);
+    ["prestart", "createRuntime"]
+        .into_iter()
+        .filter_map(hooks)
+        .any(|hooks| !hooks.is_empty())
 }
 
 /// In a user namespace the ids of the spec are not those of the host.

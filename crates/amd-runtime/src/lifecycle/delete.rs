@@ -1,7 +1,7 @@
 //! `delete`: removes what is left of a container.
 
-use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use libcontainer::config::YoukiConfig;
 use libcontainer::container::State;
@@ -11,23 +11,31 @@ use serde_json::Value;
 use super::status::Status;
 use super::undo::recover;
 use super::{ContainerId, Runtime};
-use crate::cgroup::{Cgroup, fs_driver_dirs};
+use crate::cgroup::{CgroupError, fs_driver_cgroup};
 use crate::error::{Error, Result, chain};
 use crate::spec::effective::cgroups_path;
-use crate::state::{ContainerDir, LOCK_PATIENCE, LockKind, StateError};
+use crate::state::{ContainerDir, LOCK_PATIENCE, LockKind, StateError, read_regular};
+
+/// How long a forced delete lets a create or start go on that holds the container.
+const FORCE_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Runtime {
     /// Deletes a container that is created or stopped, or with `force` any, killing it.
     ///
-    /// `force` succeeds where there is no such container, and clears what a killed
-    /// `create` or a torn record left of it.
+    /// `force` succeeds where there is no such container, clears what a killed `create` or a torn
+    /// record left of it, and kills a `create` or `start` that hangs.
     ///
     /// # Errors
     /// Where the container runs and `force` is not given, or a part of it cannot be
     /// removed; the state then stays, so that the command can be repeated.
     pub fn delete(&self, id: &ContainerId, force: bool) -> Result<()> {
         let dir = self.root.container(id);
-        let _lock = match dir.lock(LockKind::Exclusive, LOCK_PATIENCE) {
+        let lock = if force {
+            dir.lock_by_force(FORCE_PATIENCE)
+        } else {
+            dir.lock(LockKind::Exclusive, LOCK_PATIENCE)
+        };
+        let _lock = match lock {
             Err(StateError::NotExist { .. }) if force => return Ok(()),
             lock => lock?,
         };
@@ -56,20 +64,29 @@ impl Runtime {
     }
 }
 
-/// Kills and removes what the effective spec of a container says is its own, where the
-/// record cannot be read. Without an effective spec nothing was built.
+/// Kills and removes the cgroup of a container whose record cannot be read. Without any other
+/// file that names it, nothing was built.
 fn recover_without_record(dir: &ContainerDir) -> Result<()> {
-    let Ok(bytes) = fs::read(dir.config_path()) else {
+    let Some(path) = cgroups_path_on_file(dir) else {
         return Ok(());
     };
-    let spec: Value = serde_json::from_slice(&bytes).map_err(|source| StateError::Torn {
-        id: dir.id().to_string(),
-        path: dir.config_path(),
-        source,
-    })?;
-    let cgroup = Cgroup::new(fs_driver_dirs(Path::new(cgroups_path(&spec)))?);
+    let cgroup = match fs_driver_cgroup(&path) {
+        // One of the systemd driver, or one that no create would have made.
+        Err(CgroupError::Path { .. }) => return Ok(()),
+        cgroup => cgroup?,
+    };
     cgroup.kill()?;
     Ok(cgroup.remove()?)
+}
+
+/// `linux.cgroupsPath` in the effective spec or, where that is torn as well, in libcontainer's
+/// own state.
+fn cgroups_path_on_file(dir: &ContainerDir) -> Option<PathBuf> {
+    let spec = read_regular(&dir.config_path()).ok();
+    let spec = spec.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    spec.map(|spec| PathBuf::from(cgroups_path(&spec)))
+        .filter(|path| !path.as_os_str().is_empty())
+        .or_else(|| Some(YoukiConfig::load(dir.libcontainer_dir()).ok()?.cgroup_path))
 }
 
 /// Runs the hooks that the spec has for after the container; as with runc, one that

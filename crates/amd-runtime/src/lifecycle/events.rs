@@ -1,23 +1,72 @@
-//! `events`: what a container uses, in the shape of runc's events.
+//! `events`: what a container uses, and what befalls it.
 
-use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
-use libcgroups::common::{CgroupConfig, CgroupManager, create_cgroup_manager};
-use libcgroups::stats::{BlkioDeviceStat, MemoryData};
-use serde_json::{Value, json};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::status::Status;
 use super::{ContainerId, Runtime};
+use crate::cgroup::Cgroup;
+use crate::cgroup::oom::OomWatch;
+use crate::cgroup::stats::Stats;
 use crate::error::{Error, Result};
 
-/// The `data` of one event of type `stats` (runc, types/events.go).
-#[derive(Clone, Debug)]
-pub struct Stats(Value);
+/// What a watch over a container saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The kernel killed processes of it for want of memory, this many times.
+    OutOfMemory(u64),
+    /// Its program has exited.
+    Stopped,
+    /// Nothing in the time given.
+    Nothing,
+}
 
-impl Stats {
-    /// The event, as runc prints it.
-    pub fn event(&self, id: &ContainerId) -> Value {
-        json!({"type": "stats", "id": id.as_str(), "data": self.0})
+/// A watch over a container that runs.
+#[derive(Debug)]
+pub struct Watch {
+    init: OwnedFd,
+    oom: Option<OomWatch>,
+}
+
+impl Watch {
+    /// Waits up to `patience` for something to happen.
+    ///
+    /// # Errors
+    /// Where poll(2) or a counter of the kernel fails.
+    pub fn next(&mut self, patience: Duration) -> Result<Notice> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // A little more, or the last fraction of a millisecond would be a busy loop.
+            let timeout = PollTimeout::try_from(left + Duration::from_millis(1))
+                .unwrap_or(PollTimeout::MAX);
+            let mut fds = vec![PollFd::new(self.init.as_fd(), PollFlags::POLLIN)];
+            fds.extend(self.oom.as_ref().map(|oom| {
+                let (fd, flags) = oom.poll();
+                PollFd::new(fd, flags)
+            }));
+            match poll(&mut fds, timeout) {
+                Err(Errno::EINTR) => continue,
+                ready => ready.map_err(|err| Error::system("poll")(err.into()))?,
+            };
+            let ready: Vec<bool> = fds.iter().map(|fd| fd.any() == Some(true)).collect();
+            // A process that was killed for want of memory can be the last one.
+            if let (Some(true), Some(oom)) = (ready.get(1), &mut self.oom) {
+                let count = oom.count().map_err(Error::system("memory events"))?;
+                if count > 0 {
+                    return Ok(Notice::OutOfMemory(count));
+                }
+            }
+            if ready[0] {
+                return Ok(Notice::Stopped);
+            }
+            if Instant::now() >= deadline {
+                return Ok(Notice::Nothing);
+            }
+        }
     }
 }
 
@@ -25,111 +74,33 @@ impl Runtime {
     /// What a container uses now.
     ///
     /// # Errors
-    /// Where the container has stopped, or its cgroup cannot be read.
+    /// Where there is no such container, or it has stopped.
     pub fn stats(&self, id: &ContainerId) -> Result<Stats> {
         let (_, record) = self.load(id)?;
         if Status::of(&record) == Status::Stopped {
-            return Err(Error::Status(format!(
-                "container with id {id} is not running"
-            )));
+            return Err(not_running(id));
         }
-        let failed = |source| Error::Libcontainer {
-            what: "cannot read the statistics of the container",
-            source,
-        };
-        let manager = create_cgroup_manager(CgroupConfig {
-            cgroup_path: record.cgroups_path,
-            systemd_cgroup: record.systemd_cgroup,
-            container_name: id.to_string(),
-        })
-        .map_err(|err| failed(err.into()))?;
-        let stats = manager.stats().map_err(|err| failed(err.into()))?;
-        Ok(Stats(as_runc(&stats)))
+        Ok(Cgroup::of(&record).stats())
+    }
+
+    /// Begins to watch a container.
+    ///
+    /// # Errors
+    /// Where it has stopped, or the kernel does not let it be watched.
+    pub fn watch(&self, id: &ContainerId) -> Result<Watch> {
+        let (_, record) = self.load(id)?;
+        let init = record.init.and_then(|init| init.open().ok());
+        let init = init.ok_or_else(|| not_running(id))?;
+        let oom = OomWatch::of(&Cgroup::of(&record))
+            .map_err(Error::system("cannot watch the memory of the container"))?;
+        if oom.is_none() {
+            tracing::warn!("memory controller missing: no event tells of a lack of memory");
+        }
+        Ok(Watch { init, oom })
     }
 }
 
-fn as_runc(stats: &libcgroups::stats::Stats) -> Value {
-    let usage = &stats.cpu.usage;
-    let throttling = &stats.cpu.throttling;
-    let memory = &stats.memory;
-    let hugetlb: BTreeMap<_, _> = stats
-        .hugetlb
-        .iter()
-        .map(|(size, h)| {
-            (
-                size,
-                json!({"usage": h.usage, "max": h.max_usage, "failcnt": h.fail_count}),
-            )
-        })
-        .collect();
-    json!({
-        "cpu": {
-            "usage": {
-                "total": usage.usage_total,
-                "percpu": usage.per_core_usage_total,
-                "percpu_kernel": usage.per_core_usage_kernel,
-                "percpu_user": usage.per_core_usage_user,
-                "kernel": usage.usage_kernel,
-                "user": usage.usage_user,
-            },
-            "throttling": {
-                "periods": throttling.periods,
-                "throttledPeriods": throttling.throttled_periods,
-                "throttledTime": throttling.throttled_time,
-            },
-        },
-        "memory": {
-            "cache": memory.cache,
-            "usage": memory_entry(&memory.memory),
-            "swap": memory_entry(&memory.memswap),
-            "kernel": memory_entry(&memory.kernel),
-            "kernelTCP": memory_entry(&memory.kernel_tcp),
-            "raw": memory.stats,
-        },
-        "pids": {"current": stats.pids.current, "limit": stats.pids.limit},
-        "blkio": {
-            "ioServiceBytesRecursive": blkio(&stats.blkio.service_bytes),
-            "ioServicedRecursive": blkio(&stats.blkio.serviced),
-            "ioQueueRecursive": blkio(&stats.blkio.queued),
-            "ioServiceTimeRecursive": blkio(&stats.blkio.service_time),
-            "ioWaitTimeRecursive": blkio(&stats.blkio.wait_time),
-            "ioMergedRecursive": blkio(&stats.blkio.merged),
-            "ioTimeRecursive": blkio(&stats.blkio.time),
-            "sectorsRecursive": blkio(&stats.blkio.sectors),
-        },
-        "hugetlb": hugetlb,
-        "intel_rdt": {},
-        "network_interfaces": null,
-    })
-}
-
-fn memory_entry(data: &MemoryData) -> Value {
-    json!({
-        "limit": data.limit, "usage": data.usage, "max": data.max_usage,
-        "failcnt": data.fail_count,
-    })
-}
-
-fn blkio(entries: &[BlkioDeviceStat]) -> Vec<Value> {
-    entries
-        .iter()
-        .map(|e| json!({"major": e.major, "minor": e.minor, "op": e.op_type, "value": e.value}))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_event_has_runcs_shape() {
-        let mut stats = libcgroups::stats::Stats::default();
-        stats.memory.memory.limit = 7;
-        stats.cpu.usage.usage_total = 9;
-        let event = Stats(as_runc(&stats)).event(&ContainerId::new("c").unwrap());
-        assert_eq!(event["type"], "stats");
-        assert_eq!(event["id"], "c");
-        assert_eq!(event["data"]["memory"]["usage"]["limit"], 7);
-        assert_eq!(event["data"]["cpu"]["usage"]["total"], 9);
-    }
+fn not_running(id: &ContainerId) -> Error {
+    // runc's words.
+    Error::Status(format!("container with id {id} is not running"))
 }

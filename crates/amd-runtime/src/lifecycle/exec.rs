@@ -11,7 +11,8 @@ use super::create::has_user_namespace;
 use super::executor::{Program, Restrictions};
 use super::status::Status;
 use super::{ContainerId, Runtime, write_pid};
-use crate::error::{Error, Result};
+use crate::cgroup::visit::Visit;
+use crate::error::{Error, Result, chain};
 use crate::inject::add_gids;
 use crate::spec::check::check_process;
 use crate::spec::{SpecError, effective};
@@ -119,6 +120,10 @@ fn start_process(
         preserve_fds: options.preserve_fds,
         console_socket: options.console_socket.as_deref(),
     };
+    // Where libcontainer does not put the process. One that stays out is not out of any limit.
+    let _visit = Visit::enter(&record.visited_dirs)
+        .inspect_err(|err| tracing::warn!("{}", chain(err)))
+        .ok();
     let pid = with_causes(|| {
         base(dir, &build)?
             .with_root_path(&workspace.path)?

@@ -13,7 +13,7 @@ impl Runtime {
     pub fn pause(&self, id: &ContainerId) -> Result<()> {
         let (_, record, _lock) = self.load_locked(id)?;
         match Status::of(&record) {
-            Status::Running | Status::Created => Ok(Cgroup::new(record.cgroup_dirs).freeze(true)?),
+            Status::Running | Status::Created => Ok(Cgroup::of(&record).freeze(true)?),
             status => Err(Error::Status(format!(
                 "container {:?}: container not running or created: {status}",
                 id.as_str()
@@ -28,7 +28,7 @@ impl Runtime {
     pub fn resume(&self, id: &ContainerId) -> Result<()> {
         let (_, record, _lock) = self.load_locked(id)?;
         match Status::of(&record) {
-            Status::Paused => Ok(Cgroup::new(record.cgroup_dirs).freeze(false)?),
+            Status::Paused => Ok(Cgroup::of(&record).freeze(false)?),
             _ => Err(Error::Status(format!(
                 "container {:?}: container not paused",
                 id.as_str()

@@ -11,6 +11,7 @@ mod exec;
 mod executor;
 mod freeze;
 mod grant;
+mod limits;
 mod loopback;
 mod reap;
 mod reservation;
@@ -26,12 +27,13 @@ use discovery::HostRoot;
 
 pub use build::BuildError;
 pub use create::CreateOptions;
-pub use events::Stats;
+pub use crate::cgroup::stats::Stats;
+pub use events::{Notice, Watch};
 pub use exec::ExecOptions;
 pub use grant::Grant;
 pub use signal::{UnknownSignal, parse_signal};
 pub use status::{ContainerState, GRANTED, Status};
-pub use update::Limits;
+pub use limits::Limits;
 
 use crate::error::{Error, Result};
 use crate::id::ContainerId;

@@ -52,7 +52,15 @@ impl Runtime {
     pub fn kill(&self, id: &ContainerId, signal: i32, all: bool) -> Result<()> {
         let (_, record) = self.load(id)?;
         let status = Status::of(&record);
-        let cgroup = Cgroup::new(record.cgroup_dirs);
+        let cgroup = Cgroup::of(&record);
+        // Without a PID namespace of its own nothing dies with the init; runc kills all, too, and
+        // also where the init has gone before.
+        if signal == libc::SIGKILL && !record.own_pid_namespace && record.init.is_some() {
+            if cgroup.pids()?.is_empty() {
+                return Err(Error::not_running(id));
+            }
+            return Ok(cgroup.kill()?);
+        }
         if all {
             cgroup.signal_all(signal)?;
         } else {

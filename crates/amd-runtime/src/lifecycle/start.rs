@@ -5,7 +5,7 @@ use libcontainer::container::Container;
 use super::status::Status;
 use super::{ContainerId, Runtime};
 use crate::error::{Error, Result};
-use crate::state::Phase;
+use crate::state::{Phase, ProcessRef};
 
 impl Runtime {
     /// Starts the program of a created container and runs its poststart hooks.
@@ -14,7 +14,11 @@ impl Runtime {
     /// Where the container is not `created`, its device rules are not on record as enforced,
     /// or its GPUs are another's since its `create` was killed.
     pub fn start(&self, id: &ContainerId) -> Result<()> {
-        let (dir, mut record, _lock) = self.load_locked(id)?;
+        let (dir, mut record, lock) = self.load_locked(id)?;
+        // Its hooks can hang.
+        if let Some(own) = ProcessRef::own() {
+            lock.sign(own).map_err(Error::system("cannot sign the lock"))?;
+        }
         match Status::of(&record) {
             Status::Created => {}
             // runc's words.

@@ -47,7 +47,7 @@ impl Status {
         if !init.is_alive() {
             return Self::Stopped;
         }
-        if Cgroup::new(record.cgroup_dirs.clone()).is_frozen() {
+        if Cgroup::of(record).is_frozen() {
             return Self::Paused;
         }
         // A `start` that was killed between letting the program go and recording it.
@@ -141,7 +141,7 @@ impl Runtime {
     /// Where there is no such container, or its cgroup cannot be read.
     pub fn pids(&self, id: &ContainerId) -> Result<Vec<i32>> {
         let (_, record) = self.load(id)?;
-        Ok(Cgroup::new(record.cgroup_dirs).pids()?)
+        Ok(Cgroup::of(&record).pids()?)
     }
 
     /// The GPUs that a container was granted.

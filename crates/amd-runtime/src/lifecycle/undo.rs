@@ -1,5 +1,8 @@
 //! Taking back a container that was not finished.
 
+use std::path::PathBuf;
+
+use super::reap::LIBCONTAINER_PROCESS;
 use super::status::Status;
 use crate::cgroup::Cgroup;
 use crate::error::Result;
@@ -55,6 +58,23 @@ impl Drop for Undo {
     }
 }
 
+/// As [`recover`], of a container whose build did not come to its end. Directories that were there
+/// before stay, and so does whoever came there meanwhile.
+fn recover_unfinished(record: &Record) -> Result<()> {
+    let is_shared = |dir: &&PathBuf| record.shared_dirs.contains(dir);
+    let part = |shared: bool| {
+        let of = |dirs: &[PathBuf]| dirs.iter().filter(|d| is_shared(d) == shared).cloned().collect();
+        let mut part = record.clone();
+        part.cgroup_dirs = of(&record.cgroup_dirs);
+        part.visited_dirs = of(&record.visited_dirs);
+        Cgroup::of(&part)
+    };
+    part(true).kill_named(LIBCONTAINER_PROCESS)?;
+    let own = part(false);
+    own.kill()?;
+    Ok(own.remove()?)
+}
+
 /// Kills the processes of a container and removes its cgroup.
 ///
 /// Of a container that has stopped, and had a PID namespace of its own, nothing lives:
@@ -64,7 +84,10 @@ impl Drop for Undo {
 /// # Errors
 /// Where a process survives or a directory stays.
 pub fn recover(record: &Record) -> Result<()> {
-    let cgroup = Cgroup::new(record.cgroup_dirs.clone());
+    if record.init.is_none() {
+        return recover_unfinished(record);
+    }
+    let cgroup = Cgroup::of(record);
     let stopped = record.init.is_some() && Status::of(record) == Status::Stopped;
     if stopped && record.own_pid_namespace {
         if !cgroup.becomes_empty()? {

@@ -5,19 +5,24 @@
 //! descriptor, so that an init left behind by a killed `create` would hold it. A
 //! record lock belongs to the process alone and goes with it.
 //!
+//! A command that can hang for reasons that are not its own, as in a hook or in an image's files,
+//! signs the lock: [`Lock::sign`]. Who has to get past it can then tell whom to end.
+//!
 //! Record locks do not exclude threads of one process from each other, which an
 //! embedding program can have; [`IN_PROCESS`] does.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
+
+use super::{ProcessRef, read_regular};
 
 static IN_PROCESS: LazyLock<Mutex<HashSet<PathBuf>>> = LazyLock::new(Mutex::default);
 
@@ -40,7 +45,7 @@ pub struct Lock {
     path: PathBuf,
     kind: LockKind,
     // Closing the file releases the record lock.
-    _file: File,
+    file: File,
 }
 
 /// Why a lock was not taken.
@@ -48,6 +53,8 @@ pub struct Lock {
 pub enum LockError {
     /// The lock file, or its directory, is gone: so is what it guarded.
     Gone,
+    /// Something else than a file is at its path: nobody ever held it.
+    NotAFile,
     /// Somebody else holds it.
     Held {
         /// Pid of the holder.
@@ -91,11 +98,18 @@ impl Lock {
             .create(true)
             .truncate(false)
             .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
             .open(path)
-            .map_err(|err| match err.kind() {
-                ErrorKind::NotFound => LockError::Gone,
+            .map_err(|err| match err.raw_os_error() {
+                Some(libc::ENOENT) => LockError::Gone,
+                Some(libc::EISDIR | libc::ELOOP | libc::ENOTDIR | libc::ENXIO) => {
+                    LockError::NotAFile
+                }
                 _ => LockError::Io(err),
             })?;
+        if !file.metadata().map_err(LockError::Io)?.is_file() {
+            return Err(LockError::NotAFile);
+        }
         lock_file(&file, kind)?;
         // The holder before us may have removed the container while we opened its lock.
         if file.metadata().map_err(LockError::Io)?.nlink() == 0 {
@@ -107,7 +121,28 @@ impl Lock {
         Ok(Self {
             path: path.to_owned(),
             kind,
-            _file: file,
+            file,
+        })
+    }
+
+    /// Writes into the file who holds the lock.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn sign(&self, holder: ProcessRef) -> io::Result<()> {
+        // In one write(2), padded to one length: a reader finds a whole signature or an older one.
+        let line = format!("{:>10} {:>20}\n", holder.pid, holder.start_time);
+        self.file.write_all_at(line.as_bytes(), 0)
+    }
+
+    /// Who signed the lock at `path` last, whether or not he still holds it.
+    pub fn signed_by(path: &Path) -> Option<ProcessRef> {
+        let text = read_regular(path).ok()?;
+        let text = String::from_utf8(text).ok()?;
+        let (pid, start_time) = text.trim().split_once(' ')?;
+        Some(ProcessRef {
+            pid: pid.parse().ok()?,
+            start_time: start_time.trim().parse().ok()?,
         })
     }
 }
@@ -173,6 +208,33 @@ mod tests {
         drop((one, other));
         let _exclusive = Lock::take(&path, LockKind::Exclusive, Duration::ZERO).unwrap();
         assert!(matches!(shared(), Err(LockError::Held { .. })));
+    }
+
+    #[test]
+    fn a_signature_outlasts_the_lock_and_names_who_held_it() {
+        let tmp = tempfile::tempdir().unwrap();
+        let path = tmp.path().join("lock");
+        let lock = Lock::take(&path, LockKind::Exclusive, Duration::ZERO).unwrap();
+        assert_eq!(Lock::signed_by(&path), None);
+        let own = ProcessRef::own().unwrap();
+        lock.sign(own).unwrap();
+        drop(lock);
+        assert_eq!(Lock::signed_by(&path), Some(own));
+    }
+
+    #[test]
+    fn what_is_no_file_is_no_lock() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = tmp.path().join("dir");
+        fs::create_dir(&dir).unwrap();
+        let link = tmp.path().join("link");
+        std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+        let fifo = tmp.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for path in [dir, link, fifo] {
+            let taken = Lock::take(&path, LockKind::Exclusive, Duration::ZERO);
+            assert!(matches!(taken, Err(LockError::NotAFile)), "{path:?}: {taken:?}");
+        }
     }
 
     #[test]

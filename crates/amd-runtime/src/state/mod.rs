@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! <root>/<id>/               mode 0700, on a tmpfs
-//!   lock                     a record lock: who may change this container now
+//!   lock                     a record lock: who may change this container now; in it, who may
+//!                            be killed for holding it too long
 //!   container.json           [`Record`]: ours, written whole or not at all
 //!   config.json              the effective bundle: what libcontainer reads
 //!   gpus.json                its GPUs, for everybody on the host: see the crate gpu-tracker
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use gpu_tracker::GrantedGpu;
-pub use host_state::{Liveness, ProcessRef, write_atomically, write_pid_file};
+pub use host_state::{Liveness, ProcessRef, read_regular, write_atomically, write_pid_file};
 pub use lock::{Lock, LockError, LockKind};
 pub use record::{Phase, Record};
 
@@ -173,13 +174,17 @@ impl StateRoot {
                 Ok(lock) => lock,
                 // Removed between mkdir and open, or while we waited: it is free again.
                 Err(LockError::Gone) => continue,
-                Err(LockError::Held { .. }) => {
+                Err(LockError::Held { .. } | LockError::NotAFile) => {
                     return Err(StateError::Exists { id: id.to_string() });
                 }
                 Err(LockError::Io(source)) => {
                     return Err(StateError::io("cannot lock", &dir.path)(source));
                 }
             };
+            if let Some(own) = ProcessRef::own() {
+                lock.sign(own)
+                    .map_err(StateError::io("cannot write", &dir.path.join(LOCK)))?;
+            }
             return match dir.record() {
                 Ok(Record {
                     phase: Phase::Creating,
@@ -245,8 +250,42 @@ impl ContainerDir {
                 id: self.id.to_string(),
                 holder,
             },
+            LockError::NotAFile => self.torn(LOCK, not_a_file()),
             LockError::Io(source) => StateError::io("cannot lock", &self.path)(source),
         })
+    }
+
+    /// Takes the lock for a command that removes the container whatever its state is: what is in
+    /// the lock's place is cleared away, and a command that signed the lock and holds it longer than
+    /// `patience` is killed.
+    ///
+    /// # Errors
+    /// As [`ContainerDir::lock`].
+    pub fn lock_by_force(&self, patience: Duration) -> Result<Lock, StateError> {
+        let lock = self.path.join(LOCK);
+        match self.lock(LockKind::Exclusive, patience) {
+            Err(StateError::Torn { .. }) => {
+                remove_anything(&lock).map_err(StateError::io("cannot remove", &lock))?;
+            }
+            Err(StateError::Busy { holder, .. }) => {
+                let signed = Lock::signed_by(&lock).filter(|signed| signed.pid == holder);
+                if let Some(holder) = signed {
+                    tracing::warn!(id = %self.id, pid = holder.pid, "killing a command that hangs");
+                    // It may have ended by itself just now.
+                    let _ = holder.signal(libc::SIGKILL);
+                }
+            }
+            taken => return taken,
+        }
+        self.lock(LockKind::Exclusive, LOCK_PATIENCE)
+    }
+
+    fn torn(&self, file: &str, source: serde_json::Error) -> StateError {
+        StateError::Torn {
+            id: self.id.to_string(),
+            path: self.path.join(file),
+            source,
+        }
     }
 
     /// The record of the container.
@@ -256,20 +295,17 @@ impl ContainerDir {
     /// be understood.
     pub fn record(&self) -> Result<Record, StateError> {
         let path = self.path.join(RECORD);
-        let bytes = match fs::read(&path) {
+        let bytes = match read_regular(&path) {
             Ok(bytes) => bytes,
             Err(err) if matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 return Err(StateError::NotExist {
                     id: self.id.to_string(),
                 });
             }
+            Err(err) if is_no_file(&err) => return Err(self.torn(RECORD, not_a_file())),
             Err(err) => return Err(StateError::io("cannot read", &path)(err)),
         };
-        serde_json::from_slice(&bytes).map_err(|source| StateError::Torn {
-            id: self.id.to_string(),
-            path,
-            source,
-        })
+        serde_json::from_slice(&bytes).map_err(|source| self.torn(RECORD, source))
     }
 
     /// Replaces the record, whole or not at all.
@@ -299,12 +335,7 @@ impl ContainerDir {
                 continue;
             }
             let path = entry.path();
-            let removed = if entry.file_type().is_ok_and(|t| t.is_dir()) {
-                fs::remove_dir_all(&path)
-            } else {
-                fs::remove_file(&path)
-            };
-            removed.map_err(StateError::io("cannot remove", &path))?;
+            remove_anything(&path).map_err(StateError::io("cannot remove", &path))?;
         }
         Ok(())
     }
@@ -314,13 +345,31 @@ impl ContainerDir {
     /// # Errors
     /// Where an entry cannot be removed.
     pub fn remove(&self) -> Result<(), StateError> {
-        match fs::remove_dir_all(&self.path) {
+        match remove_anything(&self.path) {
             Err(err) if err.kind() != ErrorKind::NotFound => {
                 Err(StateError::io("cannot remove", &self.path)(err))
             }
             _ => Ok(()),
         }
     }
+}
+
+/// Removes a directory with all in it, or whatever else is there.
+fn remove_anything(path: &Path) -> io::Result<()> {
+    if path.symlink_metadata()?.is_dir() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    }
+}
+
+/// Whether a file could not be read because it is none (a symbolic link is none of ours).
+fn is_no_file(err: &io::Error) -> bool {
+    err.kind() == ErrorKind::InvalidData || err.raw_os_error() == Some(libc::ELOOP)
+}
+
+fn not_a_file() -> serde_json::Error {
+    serde::de::Error::custom("it is not a regular file")
 }
 
 fn private_dir(path: &Path, with_parents: bool) -> Result<(), StateError> {
@@ -381,6 +430,40 @@ mod tests {
             root.claim(&id("a")),
             Err(StateError::Exists { .. })
         ));
+    }
+
+    #[test]
+    fn what_is_in_the_place_of_a_file_is_torn_and_can_be_forced_away() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = StateRoot::new(tmp.path()).container(&id("a"));
+        for file in [RECORD, LOCK] {
+            fs::create_dir_all(dir.path().join(file).join("full")).unwrap();
+        }
+        assert!(matches!(dir.record(), Err(StateError::Torn { .. })));
+        let lock = |kind| dir.lock(kind, Duration::ZERO);
+        assert!(matches!(lock(LockKind::Shared), Err(StateError::Torn { .. })));
+        let claimed = StateRoot::new(tmp.path()).claim(&id("a"));
+        assert!(matches!(claimed, Err(StateError::Exists { .. })));
+        let _lock = dir.lock_by_force(Duration::ZERO).unwrap();
+        dir.remove().unwrap();
+        assert!(!dir.exists());
+    }
+
+    #[test]
+    fn a_command_that_did_not_sign_is_not_killed() {
+        let tmp = tempfile::tempdir().unwrap();
+        let root = StateRoot::new(tmp.path());
+        let (dir, lock) = root.claim(&id("a")).unwrap();
+        // Signed by a process of this pid that is gone.
+        let own = ProcessRef::own().unwrap();
+        let earlier = ProcessRef {
+            start_time: own.start_time - 1,
+            ..own
+        };
+        lock.sign(earlier).unwrap();
+        let waited = std::thread::spawn(move || drop(lock));
+        dir.lock_by_force(Duration::ZERO).unwrap();
+        waited.join().unwrap();
     }
 
     #[test]

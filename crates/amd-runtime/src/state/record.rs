@@ -52,9 +52,16 @@ pub struct Record {
     pub systemd_cgroup: bool,
     /// Whether it has a PID namespace of its own, all of which dies with its init.
     pub own_pid_namespace: bool,
-    /// The directories of its cgroup, one a hierarchy, that were made for it: what is
-    /// in them is this container's and may be signalled and removed.
+    /// The directories of its cgroup, one a hierarchy: what is in them is this container's and
+    /// may be signalled and removed.
     pub cgroup_dirs: Vec<PathBuf>,
+    /// Those in hierarchies that libcontainer leaves out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub visited_dirs: Vec<PathBuf>,
+    /// Those directories of both lists that were there before. Until the container is built, only
+    /// processes of libcontainer are its own in them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shared_dirs: Vec<PathBuf>,
     /// The GPUs that it was granted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gpus: Vec<GrantedGpu>,
@@ -87,6 +94,8 @@ impl Record {
             systemd_cgroup: false,
             own_pid_namespace: true,
             cgroup_dirs: Vec::new(),
+            visited_dirs: Vec::new(),
+            shared_dirs: Vec::new(),
             gpus: Vec::new(),
             gpu_gids: Vec::new(),
             enforcement: None,

@@ -1,0 +1,144 @@
+//! Limits and hierarchies of a container from its beginning.
+
+use std::fs;
+
+use integration::bundle::Bundle;
+use integration::host::Cgroups;
+use integration::runtime::Runtime;
+use integration::spec::Spec;
+use serde_json::json;
+
+use crate::fixture::{ID, dir, host, sleeper, value};
+
+#[test]
+fn limits_of_the_spec_are_set() {
+    let Some(host) = host(Cgroups::V1) else { return };
+    let runtime = Runtime::under_test(&host);
+    let spec = sleeper()
+        .set("/linux/resources/memory", json!({
+            "limit": 32 << 20, "reservation": 16 << 20, "swap": 64 << 20, "swappiness": 0,
+            "disableOOMKiller": true,
+        }))
+        .set("/linux/resources/cpu", json!({
+            "shares": 512, "quota": 50_000, "period": 100_000, "burst": 5_000, "cpus": "0",
+        }))
+        .set("/linux/resources/pids", json!({"limit": 20}));
+    runtime.create(&Bundle::new(&host, ID, spec)).ok();
+    for (file, expected) in [
+        ("memory.limit_in_bytes", (32 << 20).to_string()),
+        ("memory.soft_limit_in_bytes", (16 << 20).to_string()),
+        ("memory.memsw.limit_in_bytes", (64 << 20).to_string()),
+        ("memory.swappiness", "0".into()),
+        ("cpu.shares", "512".into()),
+        ("cpu.cfs_quota_us", "50000".into()),
+        ("cpu.cfs_period_us", "100000".into()),
+        ("cpu.cfs_burst_us", "5000".into()),
+        ("cpuset.cpus", "0".into()),
+        ("pids.max", "20".into()),
+    ] {
+        assert_eq!(value(&host, file), expected, "{file}");
+    }
+    let oom = value(&host, "memory.oom_control");
+    assert!(oom.contains("oom_kill_disable 1"), "{oom}");
+}
+
+/// As runc has it: no process at all would not be a container.
+#[test]
+fn a_limit_of_no_tasks_is_one_task() {
+    let Some(host) = host(Cgroups::V1) else { return };
+    let runtime = Runtime::under_test(&host);
+    let spec = sleeper().set("/linux/resources/pids", json!({"limit": 0}));
+    runtime.create(&Bundle::new(&host, ID, spec)).ok();
+    assert_eq!(value(&host, "pids.max"), "1");
+}
+
+#[test]
+fn what_v2_has_no_limit_for_is_passed_over_and_other_limits_are_set() {
+    let Some(host) = host(Cgroups::V2) else { return };
+    let runtime = Runtime::under_test(&host);
+    let spec = sleeper()
+        .set("/linux/resources/memory", json!({"swappiness": 60, "disableOOMKiller": true}))
+        .set("/linux/resources/unified", json!({"cgroup.max.depth": "3"}));
+    runtime.create(&Bundle::new(&host, ID, spec)).ok();
+    assert_eq!(value(&host, "cgroup.max.depth"), "3");
+}
+
+#[test]
+fn a_limit_that_cannot_be_set_leaves_no_container() {
+    for (cgroups, limit, words) in [
+        (Cgroups::V1, json!({"unified": {"memory.max": "1"}}), "invalid configuration"),
+        (Cgroups::V1, json!({"memory": {"swappiness": 101}}), "invalid memory swappiness value"),
+        (Cgroups::V1, json!({"cpu": {"period": 100}}), "cpu.cfs_period_us"),
+        (Cgroups::V2, json!({"memory": {"swap": 5}}), "swap limit without memory limit"),
+        (Cgroups::V2, json!({"unified": {"a/b": "1"}}), "must be a file name (no slashes)"),
+    ] {
+        let Some(host) = host(cgroups) else { return };
+        let runtime = Runtime::under_test(&host);
+        let mut spec = sleeper();
+        for (section, value) in limit.as_object().unwrap() {
+            spec = spec.set(&format!("/linux/resources/{section}"), value.clone());
+        }
+        let stderr = runtime.create(&Bundle::new(&host, ID, spec)).fails(1);
+        assert!(stderr.contains(words), "{limit}: {stderr}");
+        assert_eq!(host.cgroups().unwrap(), [""; 0].map(std::path::PathBuf::from), "{limit}");
+        assert_eq!(host.processes().unwrap(), [""; 0], "{limit}");
+    }
+}
+
+/// Also `name=systemd` and, beside v1, the unified one: libcontainer leaves these out.
+#[test]
+fn a_container_is_in_its_cgroup_of_every_hierarchy() {
+    let Some(host) = host(Cgroups::V1) else { return };
+    let runtime = Runtime::under_test(&host);
+    let own = format!("{}/{ID}", host.cgroup());
+    let elsewhere = |table: &str| {
+        let lines = table.lines().filter(|line| !line.ends_with(&own));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let plain = Spec::docker().args(&["sleep", "1000"]);
+    // With a hook of the runtime's the runtime stays where it is.
+    let hooked = plain.clone().hook("createRuntime", "/bin/true", &["true"]);
+    for spec in [plain, hooked] {
+        runtime.up(&Bundle::new(&host, ID, spec));
+        let pid = runtime.state(ID)["pid"].to_string();
+        let read = || fs::read_to_string(format!("/proc/{pid}/cgroup"));
+        let table = host.inside(read).unwrap().unwrap();
+        assert_eq!(elsewhere(&table), [""; 0], "{table}");
+        let table = runtime.exec(ID, &["cat", "/proc/self/cgroup"]).ok();
+        assert_eq!(elsewhere(&table), [""; 0], "{table}");
+        runtime.call(&["delete", "--force", ID]).ok();
+        assert_eq!(host.cgroups().unwrap().len(), 0);
+    }
+}
+
+#[test]
+fn a_container_with_a_cgroup_namespace_is_at_the_root_of_every_hierarchy() {
+    let Some(host) = host(Cgroups::V1) else { return };
+    let spec = Spec::docker()
+        .push("/linux/namespaces", json!({"type": "cgroup"}))
+        .args(&["cat", "/proc/self/cgroup"]);
+    let table = Runtime::under_test(&host).run(&Bundle::new(&host, ID, spec)).ok();
+    let elsewhere: Vec<_> = table.lines().filter(|line| !line.ends_with(":/")).collect();
+    assert_eq!(elsewhere, [""; 0], "{table}");
+}
+
+#[test]
+fn a_frozen_cgroup_is_refused_and_left() {
+    for (cgroups, hierarchy, file, frozen) in [
+        (Cgroups::V1, "freezer", "freezer.state", "FROZEN"),
+        (Cgroups::V2, ".", "cgroup.freeze", "1"),
+    ] {
+        let Some(host) = host(cgroups) else { return };
+        let runtime = Runtime::under_test(&host);
+        let dir = dir(&host, hierarchy);
+        host.inside(|| {
+            fs::create_dir_all(&dir)?;
+            fs::write(dir.join(file), frozen)
+        })
+        .unwrap()
+        .unwrap();
+        let stderr = runtime.create(&Bundle::new(&host, ID, sleeper())).fails(1);
+        assert!(stderr.contains("container's cgroup unexpectedly frozen"), "{stderr}");
+        assert!(host.inside(|| dir.is_dir()).unwrap());
+    }
+}
