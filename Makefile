@@ -10,7 +10,7 @@ PROGRAMS := amd-container-runtime amd-ctk
 # Where rustup puts cargo, for shells that have not read its profile.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help deps build release test lint fmt-check clippy doc reference demo bench install uninstall clean
+.PHONY: help deps build release test lint fmt-check clippy doc reference demo bench install uninstall clean crash-test
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +47,9 @@ demo: deps build ## Show GPU containers at work, on simulated GPUs where there a
 bench: deps ## Compare with runc and crun, interleaved, with 0, 8 and 64 simulated GPUs (as root)
 	cargo build --release --workspace --bins
 	$(TARGET)/release/bench --ours $(abspath $(TARGET))/release/amd-container-runtime --ctk $(abspath $(TARGET))/release/amd-ctk
+
+crash-test: deps build ## Kill the runtime at every system call of create, start and delete (as root)
+	$(TARGET)/debug/crash_test
 
 install: ## Install what `make release` built, below $(DESTDIR)$(PREFIX)
 	@for program in $(PROGRAMS); do \

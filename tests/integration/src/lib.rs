@@ -5,6 +5,7 @@ pub mod bundle;
 pub mod capabilities;
 pub mod cgroup;
 pub mod configure;
+pub mod crash;
 pub mod docker;
 pub mod host;
 pub mod kill_points;

@@ -5,16 +5,16 @@ use std::fs;
 use std::process::{Child, Command, Stdio};
 
 use integration::bundle::Bundle;
+use integration::crash;
 use integration::host::{Cgroups, SimulatedHost};
 use integration::mi300x;
-use integration::outcome::{Outcome, code};
+use integration::outcome::code;
 use integration::require;
 use integration::runtime::Runtime;
 use integration::spec::Spec;
 use serde_json::{Value, json};
 
 const ID: &str = "c";
-const TRACE: &str = "/run/trace";
 
 fn host(cgroups: Cgroups) -> Option<SimulatedHost> {
     require::host(mi300x::PRESET, cgroups)
@@ -37,54 +37,6 @@ fn assert_nothing_left(host: &SimulatedHost, runtime: &Runtime<'_>, what: &str) 
         "{what}"
     );
     assert_eq!(host.processes().unwrap(), Vec::<String>::new(), "{what}");
-}
-
-/// A system call of a command: its name, and which of that name it is.
-type Call = (String, usize);
-
-/// The system calls of the runtime with `words`, in order.
-#[track_caller]
-#[allow(clippy::unwrap_used, reason = "a test stands on it")]
-fn calls(host: &SimulatedHost, runtime: &Runtime<'_>, words: &[&str]) -> Vec<Call> {
-    strace(host, runtime, &[], words).ok();
-    let trace = host.inside(|| fs::read_to_string(TRACE)).unwrap().unwrap();
-    let mut seen = BTreeMap::new();
-    trace
-        .lines()
-        .filter_map(|line| line.split_once('('))
-        .filter(|(name, _)| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
-        .map(|(name, _)| {
-            let nth = seen.entry(name.to_owned()).or_insert(0);
-            *nth += 1;
-            (name.to_owned(), *nth)
-        })
-        .collect()
-}
-
-/// Runs the runtime and kills it at a system call. Whether it came that far.
-#[track_caller]
-fn killed_at(host: &SimulatedHost, runtime: &Runtime<'_>, call: &Call, words: &[&str]) -> bool {
-    let (name, nth) = call;
-    let inject = format!("inject={name}:signal=KILL:when={nth}");
-    strace(host, runtime, &["-e", &inject], words).code == 137
-}
-
-#[track_caller]
-#[allow(clippy::unwrap_used, reason = "a test stands on it")]
-fn strace(
-    host: &SimulatedHost,
-    runtime: &Runtime<'_>,
-    options: &[&str],
-    words: &[&str],
-) -> Outcome {
-    let command = runtime.command(words);
-    let mut strace = Command::new("strace");
-    strace
-        .args(["-o", TRACE])
-        .args(options)
-        .arg(command.get_program())
-        .args(command.get_args());
-    Outcome::of(host, &mut strace).unwrap()
 }
 
 #[track_caller]
@@ -117,13 +69,13 @@ fn a_killed_create_is_cleared(cgroups: Cgroups, clear: impl Fn(&Runtime<'_>, &Bu
     let bundle = bundle(&host, ID);
     let dir = bundle.path().to_string_lossy();
     let create = ["create", "--bundle", &*dir, ID];
-    let calls = calls(&host, &runtime, &create);
+    let calls = crash::calls(&host, &runtime, &create).unwrap();
     runtime.call(&["delete", "--force", ID]).ok();
     assert!(calls.len() > 200, "{calls:?}");
 
     let mut killed = 0;
     for call in calls.iter().skip(150).step_by(20) {
-        killed += usize::from(killed_at(&host, &runtime, call, &create));
+        killed += usize::from(crash::killed_at(&host, &runtime, call, &create).unwrap());
         clear(&runtime, &bundle);
         assert_nothing_left(&host, &runtime, &format!("{call:?}"));
     }
@@ -167,12 +119,12 @@ fn a_delete_that_was_killed_can_be_repeated() {
     let bundle = bundle(&host, ID);
     let delete = ["delete", "--force", ID];
     runtime.up(&bundle);
-    let calls = calls(&host, &runtime, &delete);
+    let calls = crash::calls(&host, &runtime, &delete).unwrap();
 
     let mut killed = 0;
     for call in calls.iter().skip(100).step_by(40) {
         runtime.up(&bundle);
-        killed += usize::from(killed_at(&host, &runtime, call, &delete));
+        killed += usize::from(crash::killed_at(&host, &runtime, call, &delete).unwrap());
         runtime.call(&delete).ok();
         assert_nothing_left(&host, &runtime, &format!("{call:?}"));
     }

@@ -10,5 +10,7 @@ mod gpus;
 mod leftovers;
 #[path = "standalone/lifecycle.rs"]
 mod lifecycle;
+#[path = "standalone/signals.rs"]
+mod signals;
 
 const CGROUPS: Cgroups = Cgroups::V2;

@@ -49,6 +49,10 @@ impl<'c> Dirs<'c> {
 
     /// Whether the cgroup is in a hierarchy of this controller.
     pub fn has_controller(&self, controller: &str) -> bool {
+        // On v2 files such as `memory.pressure` are there without the controller.
+        if let Some(controllers) = self.read("cgroup.controllers") {
+            return controllers.split(' ').any(|name| name == controller);
+        }
         let prefix = format!("{controller}.");
         let named = |dir: &PathBuf| {
             let mut entries = fs::read_dir(dir).into_iter().flatten().flatten();

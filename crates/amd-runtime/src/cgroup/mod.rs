@@ -140,7 +140,9 @@ impl Cgroup {
     /// Its directories in hierarchies of v1.
     pub fn v1_dirs(&self) -> Vec<PathBuf> {
         let all = self.dirs.iter().chain(&self.visited);
-        all.filter(|dir| !dir.starts_with(paths::HYBRID)).cloned().collect()
+        all.filter(|dir| !dir.starts_with(paths::HYBRID))
+            .cloned()
+            .collect()
     }
 
     /// Refuses a cgroup that has processes: they would become the container's, be

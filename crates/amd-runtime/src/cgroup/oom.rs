@@ -119,7 +119,10 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let write = |name, text: &str| fs::write(tmp.path().join(name), text).unwrap();
         write("cgroup.controllers", "memory");
-        write("memory.events", "low 0\noom 5\noom_kill 3\noom_group_kill 0\n");
+        write(
+            "memory.events",
+            "low 0\noom 5\noom_kill 3\noom_group_kill 0\n",
+        );
         let cgroup = Cgroup::new(vec![tmp.path().to_owned()]);
         let mut watch = OomWatch::of(&cgroup).unwrap().unwrap();
         assert_eq!(watch.count().unwrap(), 0);

@@ -191,7 +191,10 @@ mod tests {
     fn on_v2_there_is_one_hierarchy() {
         let v2 = [("cgroup2", "/sys/fs/cgroup", "rw")];
         let (joined, visited) = hierarchies(&v2);
-        assert_eq!((joined, visited.len()), (vec!["/sys/fs/cgroup".to_owned()], 0));
+        assert_eq!(
+            (joined, visited.len()),
+            (vec!["/sys/fs/cgroup".to_owned()], 0)
+        );
         assert_eq!(hierarchies(&[]), (vec![], vec![]));
     }
 }

@@ -77,7 +77,10 @@ fn enable(dir: &Path, controllers: &str) {
     let path = dir.join("cgroup.subtree_control");
     let enabled = fs::read_to_string(&path).unwrap_or_default();
     let is_enabled = |name: &&str| enabled.split_whitespace().any(|there| there == *name);
-    for name in controllers.split_whitespace().filter(|name| !is_enabled(name)) {
+    for name in controllers
+        .split_whitespace()
+        .filter(|name| !is_enabled(name))
+    {
         if let Err(err) = fs::write(&path, format!("+{name}")) {
             tracing::debug!("cannot enable controller {name} in {dir:?}: {err}");
         }
@@ -118,9 +121,8 @@ fn inherit_cpuset(dir: &Path) -> Result<(), CgroupError> {
         let [parent, child] = pair else { continue };
         for file in CPUSET {
             let path = child.join(file);
-            let read = |path: &Path| {
-                fs::read_to_string(path).map_err(io_error("cannot read", path))
-            };
+            let read =
+                |path: &Path| fs::read_to_string(path).map_err(io_error("cannot read", path));
             if read(&path)?.trim().is_empty() {
                 fs::write(&path, read(&parent.join(file))?)
                     .map_err(io_error("cannot write", &path))?;
@@ -139,7 +141,11 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let child = tmp.path().join("parent/child");
         fs::create_dir_all(&child).unwrap();
-        for (dir, cpus) in [(tmp.path(), "0-3\n"), (child.parent().unwrap(), ""), (&child, "2\n")] {
+        for (dir, cpus) in [
+            (tmp.path(), "0-3\n"),
+            (child.parent().unwrap(), ""),
+            (&child, "2\n"),
+        ] {
             fs::write(dir.join("cpuset.cpus"), cpus).unwrap();
             fs::write(dir.join("cpuset.mems"), "\n").unwrap();
         }

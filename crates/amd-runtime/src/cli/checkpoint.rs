@@ -124,9 +124,8 @@ impl RestoreArgs {
 }
 
 fn refuse(command: &str) -> Result<ExitCode> {
-    let installed = std::env::var_os("PATH").is_some_and(|path| {
-        std::env::split_paths(&path).any(|dir| dir.join("criu").is_file())
-    });
+    let installed = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join("criu").is_file()));
     if !installed {
         bail!("{command} needs CRIU, which is not installed (no program criu in PATH)");
     }

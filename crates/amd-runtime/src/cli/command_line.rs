@@ -8,8 +8,8 @@ use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::logging::{Format, Log};
 use super::{
-    Context, checkpoint, config, create, delete, events, exec, features, kill, list, pause, ps, run, spec,
-    start, state, update,
+    Context, checkpoint, config, create, delete, events, exec, features, kill, list, pause, ps,
+    run, spec, start, state, update,
 };
 use crate::lifecycle::DEFAULT_ROOT;
 

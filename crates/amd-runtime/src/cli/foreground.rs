@@ -76,7 +76,9 @@ const PREFIX: &str = "console:";
 fn remove_abandoned(root: &Path) {
     for entry in fs::read_dir(root).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse().ok());
+        let pid = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(PREFIX)?.parse().ok());
         if pid.is_some_and(|pid| ProcessRef::of(pid).is_none()) {
             let _ = fs::remove_dir_all(entry.path());
         }

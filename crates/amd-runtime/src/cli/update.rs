@@ -122,7 +122,11 @@ impl Args {
         );
         set("memory", "swap", self.memory_swap.map(Into::into));
         set("memory", "kernel", self.kernel_memory.map(Into::into));
-        set("memory", "kernelTCP", self.kernel_memory_tcp.map(Into::into));
+        set(
+            "memory",
+            "kernelTCP",
+            self.kernel_memory_tcp.map(Into::into),
+        );
         set("pids", "limit", self.pids_limit.map(Into::into));
         limits
     }

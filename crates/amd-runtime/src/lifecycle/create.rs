@@ -15,7 +15,7 @@ use super::limits::take_limits;
 use super::loopback;
 use super::undo::{Undo, recover};
 use super::{ContainerId, Runtime, write_pid};
-use crate::cgroup::resources::Unsupported;
+use crate::cgroup::resources::{Resources, Unsupported};
 use crate::cgroup::visit::{Visit, join};
 use crate::cgroup::{Cgroup, fs_driver_cgroup, unified_dir_of};
 use crate::device_cgroup::{DeviceCgroupError, DeviceRule, DeviceTable, enforce, rules_from_spec};
@@ -114,10 +114,11 @@ impl Runtime {
         }
         let reservation = self.reserve(&record, gpus)?;
         // systemd sets the limits of the unit that it makes.
-        let limits = match self.systemd_cgroup {
+        let mut limits = match self.systemd_cgroup {
             true => None,
             false => Some(take_limits(&mut spec)?),
         };
+        let tasks = limits.as_mut().map(Resources::take_tasks);
         dir.save(&record)?;
         undo.watch(record.clone());
         write_config(&dir, &spec)?;
@@ -161,6 +162,9 @@ impl Runtime {
             }
         }
 
+        if let Some(tasks) = &tasks {
+            cgroup.set_limits(tasks, Unsupported::Warn)?;
+        }
         loopback::bring_up(&spec, pid)?;
         if options.console_socket.is_some() && !has_user_namespace(&spec) {
             stdio::give_terminal_of(pid, &spec["process"])?;
@@ -266,7 +270,10 @@ fn new_record(
 
 /// Whether the spec has hooks that the runtime runs while it builds the container.
 fn has_runtime_hooks(spec: &Value) -> bool {
-    let hooks = |point: &str| spec.pointer(&format!("/hooks/{point}")).and_then(Value::as_array);
+    let hooks = |point: &str| {
+        spec.pointer(&format!("/hooks/{point}"))
+            .and_then(Value::as_array)
+    };
     ["prestart", "createRuntime"]
         .into_iter()
         .filter_map(hooks)

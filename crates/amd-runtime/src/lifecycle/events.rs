@@ -41,8 +41,8 @@ impl Watch {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             // A little more, or the last fraction of a millisecond would be a busy loop.
-            let timeout = PollTimeout::try_from(left + Duration::from_millis(1))
-                .unwrap_or(PollTimeout::MAX);
+            let timeout =
+                PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
             let mut fds = vec![PollFd::new(self.init.as_fd(), PollFlags::POLLIN)];
             fds.extend(self.oom.as_ref().map(|oom| {
                 let (fd, flags) = oom.poll();

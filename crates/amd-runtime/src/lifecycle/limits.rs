@@ -78,7 +78,9 @@ impl Limits {
         let unknown = |key: &str| field(format!("cannot update {key}: no such limit is known"));
         let mut limits = Self::default();
         for (key, value) in named {
-            let section = SECTIONS.iter().find(|(name, _)| name.eq_ignore_ascii_case(&key));
+            let section = SECTIONS
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(&key));
             let Some((name, keys)) = section else {
                 return Err(unknown(&key));
             };
@@ -144,7 +146,11 @@ fn resources(value: &Value) -> Result<Resources> {
         return Ok(Resources::default());
     }
     let resources: Resources = typed("linux.resources", value)?;
-    if resources.memory.as_ref().is_some_and(|m| m.names_kernel_memory()) {
+    if resources
+        .memory
+        .as_ref()
+        .is_some_and(|m| m.names_kernel_memory())
+    {
         tracing::warn!("Kernel memory settings are ignored and will be removed");
     }
     Ok(resources)
@@ -186,7 +192,10 @@ mod tests {
     fn a_limit_of_the_wrong_type_is_named() {
         let limits = Limits::from_json(br#"{"memory": {"limit": "much"}}"#).unwrap();
         let message = limits.into_resources().unwrap_err().to_string();
-        assert!(message.starts_with("linux.resources.memory.limit: "), "{message}");
+        assert!(
+            message.starts_with("linux.resources.memory.limit: "),
+            "{message}"
+        );
     }
 
     #[test]

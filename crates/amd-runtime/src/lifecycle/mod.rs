@@ -25,15 +25,15 @@ use std::path::Path;
 
 use discovery::HostRoot;
 
+pub use crate::cgroup::stats::Stats;
 pub use build::BuildError;
 pub use create::CreateOptions;
-pub use crate::cgroup::stats::Stats;
 pub use events::{Notice, Watch};
 pub use exec::ExecOptions;
 pub use grant::Grant;
+pub use limits::Limits;
 pub use signal::{UnknownSignal, parse_signal};
 pub use status::{ContainerState, GRANTED, Status};
-pub use limits::Limits;
 
 use crate::error::{Error, Result};
 use crate::id::ContainerId;

@@ -17,7 +17,8 @@ impl Runtime {
         let (dir, mut record, lock) = self.load_locked(id)?;
         // Its hooks can hang.
         if let Some(own) = ProcessRef::own() {
-            lock.sign(own).map_err(Error::system("cannot sign the lock"))?;
+            lock.sign(own)
+                .map_err(Error::system("cannot sign the lock"))?;
         }
         match Status::of(&record) {
             Status::Created => {}

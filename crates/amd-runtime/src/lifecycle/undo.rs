@@ -63,7 +63,12 @@ impl Drop for Undo {
 fn recover_unfinished(record: &Record) -> Result<()> {
     let is_shared = |dir: &&PathBuf| record.shared_dirs.contains(dir);
     let part = |shared: bool| {
-        let of = |dirs: &[PathBuf]| dirs.iter().filter(|d| is_shared(d) == shared).cloned().collect();
+        let of = |dirs: &[PathBuf]| {
+            dirs.iter()
+                .filter(|d| is_shared(d) == shared)
+                .cloned()
+                .collect()
+        };
         let mut part = record.clone();
         part.cgroup_dirs = of(&record.cgroup_dirs);
         part.visited_dirs = of(&record.visited_dirs);

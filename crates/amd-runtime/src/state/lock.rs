@@ -233,7 +233,10 @@ mod tests {
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
         for path in [dir, link, fifo] {
             let taken = Lock::take(&path, LockKind::Exclusive, Duration::ZERO);
-            assert!(matches!(taken, Err(LockError::NotAFile)), "{path:?}: {taken:?}");
+            assert!(
+                matches!(taken, Err(LockError::NotAFile)),
+                "{path:?}: {taken:?}"
+            );
         }
     }
 

@@ -264,6 +264,9 @@ impl ContainerDir {
     pub fn lock_by_force(&self, patience: Duration) -> Result<Lock, StateError> {
         let lock = self.path.join(LOCK);
         match self.lock(LockKind::Exclusive, patience) {
+            Err(StateError::Torn { .. }) if !self.path.is_dir() => {
+                self.remove()?;
+            }
             Err(StateError::Torn { .. }) => {
                 remove_anything(&lock).map_err(StateError::io("cannot remove", &lock))?;
             }
@@ -441,7 +444,10 @@ mod tests {
         }
         assert!(matches!(dir.record(), Err(StateError::Torn { .. })));
         let lock = |kind| dir.lock(kind, Duration::ZERO);
-        assert!(matches!(lock(LockKind::Shared), Err(StateError::Torn { .. })));
+        assert!(matches!(
+            lock(LockKind::Shared),
+            Err(StateError::Torn { .. })
+        ));
         let claimed = StateRoot::new(tmp.path()).claim(&id("a"));
         assert!(matches!(claimed, Err(StateError::Exists { .. })));
         let _lock = dir.lock_by_force(Duration::ZERO).unwrap();

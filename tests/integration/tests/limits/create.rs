@@ -12,16 +12,24 @@ use crate::fixture::{ID, dir, host, sleeper, value};
 
 #[test]
 fn limits_of_the_spec_are_set() {
-    let Some(host) = host(Cgroups::V1) else { return };
+    let Some(host) = host(Cgroups::V1) else {
+        return;
+    };
     let runtime = Runtime::under_test(&host);
     let spec = sleeper()
-        .set("/linux/resources/memory", json!({
-            "limit": 32 << 20, "reservation": 16 << 20, "swap": 64 << 20, "swappiness": 0,
-            "disableOOMKiller": true,
-        }))
-        .set("/linux/resources/cpu", json!({
-            "shares": 512, "quota": 50_000, "period": 100_000, "burst": 5_000, "cpus": "0",
-        }))
+        .set(
+            "/linux/resources/memory",
+            json!({
+                "limit": 32 << 20, "reservation": 16 << 20, "swap": 64 << 20, "swappiness": 0,
+                "disableOOMKiller": true,
+            }),
+        )
+        .set(
+            "/linux/resources/cpu",
+            json!({
+                "shares": 512, "quota": 50_000, "period": 100_000, "burst": 5_000, "cpus": "0",
+            }),
+        )
         .set("/linux/resources/pids", json!({"limit": 20}));
     runtime.create(&Bundle::new(&host, ID, spec)).ok();
     for (file, expected) in [
@@ -45,7 +53,9 @@ fn limits_of_the_spec_are_set() {
 /// As runc has it: no process at all would not be a container.
 #[test]
 fn a_limit_of_no_tasks_is_one_task() {
-    let Some(host) = host(Cgroups::V1) else { return };
+    let Some(host) = host(Cgroups::V1) else {
+        return;
+    };
     let runtime = Runtime::under_test(&host);
     let spec = sleeper().set("/linux/resources/pids", json!({"limit": 0}));
     runtime.create(&Bundle::new(&host, ID, spec)).ok();
@@ -54,10 +64,15 @@ fn a_limit_of_no_tasks_is_one_task() {
 
 #[test]
 fn what_v2_has_no_limit_for_is_passed_over_and_other_limits_are_set() {
-    let Some(host) = host(Cgroups::V2) else { return };
+    let Some(host) = host(Cgroups::V2) else {
+        return;
+    };
     let runtime = Runtime::under_test(&host);
     let spec = sleeper()
-        .set("/linux/resources/memory", json!({"swappiness": 60, "disableOOMKiller": true}))
+        .set(
+            "/linux/resources/memory",
+            json!({"swappiness": 60, "disableOOMKiller": true}),
+        )
         .set("/linux/resources/unified", json!({"cgroup.max.depth": "3"}));
     runtime.create(&Bundle::new(&host, ID, spec)).ok();
     assert_eq!(value(&host, "cgroup.max.depth"), "3");
@@ -66,11 +81,31 @@ fn what_v2_has_no_limit_for_is_passed_over_and_other_limits_are_set() {
 #[test]
 fn a_limit_that_cannot_be_set_leaves_no_container() {
     for (cgroups, limit, words) in [
-        (Cgroups::V1, json!({"unified": {"memory.max": "1"}}), "invalid configuration"),
-        (Cgroups::V1, json!({"memory": {"swappiness": 101}}), "invalid memory swappiness value"),
-        (Cgroups::V1, json!({"cpu": {"period": 100}}), "cpu.cfs_period_us"),
-        (Cgroups::V2, json!({"memory": {"swap": 5}}), "swap limit without memory limit"),
-        (Cgroups::V2, json!({"unified": {"a/b": "1"}}), "must be a file name (no slashes)"),
+        (
+            Cgroups::V1,
+            json!({"unified": {"memory.max": "1"}}),
+            "invalid configuration",
+        ),
+        (
+            Cgroups::V1,
+            json!({"memory": {"swappiness": 101}}),
+            "invalid memory swappiness value",
+        ),
+        (
+            Cgroups::V1,
+            json!({"cpu": {"period": 100}}),
+            "cpu.cfs_period_us",
+        ),
+        (
+            Cgroups::V2,
+            json!({"memory": {"swap": 5}}),
+            "swap limit without memory limit",
+        ),
+        (
+            Cgroups::V2,
+            json!({"unified": {"a/b": "1"}}),
+            "must be a file name (no slashes)",
+        ),
     ] {
         let Some(host) = host(cgroups) else { return };
         let runtime = Runtime::under_test(&host);
@@ -80,7 +115,11 @@ fn a_limit_that_cannot_be_set_leaves_no_container() {
         }
         let stderr = runtime.create(&Bundle::new(&host, ID, spec)).fails(1);
         assert!(stderr.contains(words), "{limit}: {stderr}");
-        assert_eq!(host.cgroups().unwrap(), [""; 0].map(std::path::PathBuf::from), "{limit}");
+        assert_eq!(
+            host.cgroups().unwrap(),
+            [""; 0].map(std::path::PathBuf::from),
+            "{limit}"
+        );
         assert_eq!(host.processes().unwrap(), [""; 0], "{limit}");
     }
 }
@@ -88,7 +127,9 @@ fn a_limit_that_cannot_be_set_leaves_no_container() {
 /// Also `name=systemd` and, beside v1, the unified one: libcontainer leaves these out.
 #[test]
 fn a_container_is_in_its_cgroup_of_every_hierarchy() {
-    let Some(host) = host(Cgroups::V1) else { return };
+    let Some(host) = host(Cgroups::V1) else {
+        return;
+    };
     let runtime = Runtime::under_test(&host);
     let own = format!("{}/{ID}", host.cgroup());
     let elsewhere = |table: &str| {
@@ -113,11 +154,15 @@ fn a_container_is_in_its_cgroup_of_every_hierarchy() {
 
 #[test]
 fn a_container_with_a_cgroup_namespace_is_at_the_root_of_every_hierarchy() {
-    let Some(host) = host(Cgroups::V1) else { return };
+    let Some(host) = host(Cgroups::V1) else {
+        return;
+    };
     let spec = Spec::docker()
         .push("/linux/namespaces", json!({"type": "cgroup"}))
         .args(&["cat", "/proc/self/cgroup"]);
-    let table = Runtime::under_test(&host).run(&Bundle::new(&host, ID, spec)).ok();
+    let table = Runtime::under_test(&host)
+        .run(&Bundle::new(&host, ID, spec))
+        .ok();
     let elsewhere: Vec<_> = table.lines().filter(|line| !line.ends_with(":/")).collect();
     assert_eq!(elsewhere, [""; 0], "{table}");
 }
@@ -138,7 +183,10 @@ fn a_frozen_cgroup_is_refused_and_left() {
         .unwrap()
         .unwrap();
         let stderr = runtime.create(&Bundle::new(&host, ID, sleeper())).fails(1);
-        assert!(stderr.contains("container's cgroup unexpectedly frozen"), "{stderr}");
+        assert!(
+            stderr.contains("container's cgroup unexpectedly frozen"),
+            "{stderr}"
+        );
         assert!(host.inside(|| dir.is_dir()).unwrap());
     }
 }

@@ -25,10 +25,19 @@ pub fn sleeper() -> Spec {
 #[allow(clippy::unwrap_used, reason = "a test stands on it")]
 pub fn value(host: &SimulatedHost, file: &str) -> String {
     let all = host.cgroups().unwrap();
-    let files = all.iter().filter(|dir| dir.ends_with(ID)).map(|dir| dir.join(file));
-    let read = || files.filter_map(|file| fs::read_to_string(file).ok()).next();
+    let files = all
+        .iter()
+        .filter(|dir| dir.ends_with(ID))
+        .map(|dir| dir.join(file));
+    let read = || {
+        files
+            .filter_map(|file| fs::read_to_string(file).ok())
+            .next()
+    };
     let text = host.inside(read).unwrap();
-    text.unwrap_or_else(|| panic!("no {file} among {all:?}")).trim().to_owned()
+    text.unwrap_or_else(|| panic!("no {file} among {all:?}"))
+        .trim()
+        .to_owned()
 }
 
 /// The directory of the container's cgroup in a hierarchy of v1.

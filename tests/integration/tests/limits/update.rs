@@ -12,29 +12,55 @@ use crate::fixture::{ID, host, sleeper, value};
 
 fn update(runtime: &Runtime<'_>, options: &str) -> Outcome {
     let words = options.split_whitespace();
-    runtime.call(&["update"].into_iter().chain(words).chain([ID]).collect::<Vec<_>>())
+    runtime.call(
+        &["update"]
+            .into_iter()
+            .chain(words)
+            .chain([ID])
+            .collect::<Vec<_>>(),
+    )
 }
 
 #[track_caller]
 #[allow(clippy::unwrap_used, reason = "a test stands on it")]
 fn update_from_file(host: &SimulatedHost, runtime: &Runtime<'_>, resources: &Value) -> Outcome {
     let path = "/run/bundles/resources.json";
-    host.inside(|| fs::write(path, resources.to_string())).unwrap().unwrap();
+    host.inside(|| fs::write(path, resources.to_string()))
+        .unwrap()
+        .unwrap();
     runtime.call(&["update", "--resources", path, ID])
 }
 
 #[test]
 fn every_option_sets_its_limit() {
-    let Some(host) = host(Cgroups::V1) else { return };
+    let Some(host) = host(Cgroups::V1) else {
+        return;
+    };
     let runtime = Runtime::under_test(&host);
     runtime.up(&Bundle::new(&host, ID, sleeper()));
     for (options, file, expected) in [
         ("--memory 64M", "memory.limit_in_bytes", "67108864"),
-        ("--memory 64M --memory-swap 128M", "memory.memsw.limit_in_bytes", "134217728"),
+        (
+            "--memory 64M --memory-swap 128M",
+            "memory.memsw.limit_in_bytes",
+            "134217728",
+        ),
         // Above the limit of before, in one step.
-        ("--memory 256M --memory-swap 512M", "memory.limit_in_bytes", "268435456"),
-        ("--memory -1", "memory.memsw.limit_in_bytes", "9223372036854771712"),
-        ("--memory-reservation 32m", "memory.soft_limit_in_bytes", "33554432"),
+        (
+            "--memory 256M --memory-swap 512M",
+            "memory.limit_in_bytes",
+            "268435456",
+        ),
+        (
+            "--memory -1",
+            "memory.memsw.limit_in_bytes",
+            "9223372036854771712",
+        ),
+        (
+            "--memory-reservation 32m",
+            "memory.soft_limit_in_bytes",
+            "33554432",
+        ),
         ("--cpu-share 512", "cpu.shares", "512"),
         ("--cpu-quota 30000", "cpu.cfs_quota_us", "30000"),
         ("--cpu-period 50000", "cpu.cfs_period_us", "50000"),
@@ -57,7 +83,9 @@ fn every_option_sets_its_limit() {
 
 #[test]
 fn quota_and_period_are_set_whatever_the_cgroup_above_allows_of_one_alone() {
-    let Some(host) = host(Cgroups::V1) else { return };
+    let Some(host) = host(Cgroups::V1) else {
+        return;
+    };
     let runtime = Runtime::under_test(&host);
     runtime.up(&Bundle::new(&host, ID, sleeper()));
     let pod = format!("/sys/fs/cgroup/cpu{}/cpu.cfs_quota_us", host.cgroup());
@@ -72,7 +100,9 @@ fn quota_and_period_are_set_whatever_the_cgroup_above_allows_of_one_alone() {
 
 #[test]
 fn block_devices_are_throttled_one_by_one() {
-    let Some(host) = host(Cgroups::V1) else { return };
+    let Some(host) = host(Cgroups::V1) else {
+        return;
+    };
     let Some((major, minor)) = block_device() else {
         println!("skipped: needs a block device");
         return;
@@ -91,7 +121,11 @@ fn block_devices_are_throttled_one_by_one() {
         ("blkio.throttle.read_iops_device", 1000),
         ("blkio.throttle.write_iops_device", 900),
     ] {
-        assert_eq!(value(&host, file), format!("{major}:{minor} {rate}"), "{file}");
+        assert_eq!(
+            value(&host, file),
+            format!("{major}:{minor} {rate}"),
+            "{file}"
+        );
     }
     // Taken back with what cannot be set.
     let mut more = limits;
@@ -119,10 +153,16 @@ fn block_device() -> Option<(u32, u32)> {
 
 #[test]
 fn an_update_that_fails_changes_nothing() {
-    let Some(host) = host(Cgroups::V1) else { return };
+    let Some(host) = host(Cgroups::V1) else {
+        return;
+    };
     let runtime = Runtime::under_test(&host);
     runtime.up(&Bundle::new(&host, ID, sleeper()));
-    update(&runtime, "--memory 64M --memory-swap 96M --cpu-share 300 --pids-limit 20").ok();
+    update(
+        &runtime,
+        "--memory 64M --memory-swap 96M --cpu-share 300 --pids-limit 20",
+    )
+    .ok();
     let files = [
         "memory.limit_in_bytes",
         "memory.memsw.limit_in_bytes",
@@ -147,14 +187,42 @@ fn an_update_that_fails_changes_nothing() {
 #[test]
 fn what_cannot_be_applied_is_an_error() {
     for (cgroups, resources, words) in [
-        (Cgroups::V1, json!({"unified": {"memory.max": "1"}}), "cannot use unified on cgroup v1"),
-        (Cgroups::V1, json!({"ramdisk": {"size": 1}}), "cannot update ramdisk"),
-        (Cgroups::V1, json!({"memory": {"limmit": 1}}), "cannot update memory.limmit"),
-        (Cgroups::V1, json!({"memory": {"limit": "1"}}), "linux.resources.memory.limit"),
+        (
+            Cgroups::V1,
+            json!({"unified": {"memory.max": "1"}}),
+            "cannot use unified on cgroup v1",
+        ),
+        (
+            Cgroups::V1,
+            json!({"ramdisk": {"size": 1}}),
+            "cannot update ramdisk",
+        ),
+        (
+            Cgroups::V1,
+            json!({"memory": {"limmit": 1}}),
+            "cannot update memory.limmit",
+        ),
+        (
+            Cgroups::V1,
+            json!({"memory": {"limit": "1"}}),
+            "linux.resources.memory.limit",
+        ),
         (Cgroups::V1, json!({"cpu": {"cpus": "4096"}}), "cpuset.cpus"),
-        (Cgroups::V2, json!({"memory": {"swappiness": 1}}), "cgroup v2 has no such limit"),
-        (Cgroups::V2, json!({"cpu": {"realtimeRuntime": 1}}), "cgroup v2 has no such limit"),
-        (Cgroups::V2, json!({"unified": {"nothing.max": "1"}}), "controller \"nothing\" not available"),
+        (
+            Cgroups::V2,
+            json!({"memory": {"swappiness": 1}}),
+            "cgroup v2 has no such limit",
+        ),
+        (
+            Cgroups::V2,
+            json!({"cpu": {"realtimeRuntime": 1}}),
+            "cgroup v2 has no such limit",
+        ),
+        (
+            Cgroups::V2,
+            json!({"unified": {"nothing.max": "1"}}),
+            "controller \"nothing\" not available",
+        ),
     ] {
         let Some(host) = host(cgroups) else { return };
         let runtime = Runtime::under_test(&host);
@@ -166,7 +234,9 @@ fn what_cannot_be_applied_is_an_error() {
 
 #[test]
 fn a_limit_of_a_controller_that_is_missing_is_an_error() {
-    let Some(host) = host(Cgroups::V2) else { return };
+    let Some(host) = host(Cgroups::V2) else {
+        return;
+    };
     let runtime = Runtime::under_test(&host);
     runtime.up(&Bundle::new(&host, ID, sleeper()));
     let controllers = value(&host, "cgroup.controllers");
@@ -181,18 +251,28 @@ fn a_limit_of_a_controller_that_is_missing_is_an_error() {
 
 #[test]
 fn schemas_of_resctrl_are_refused() {
-    let Some(host) = host(Cgroups::V1) else { return };
+    let Some(host) = host(Cgroups::V1) else {
+        return;
+    };
     let runtime = Runtime::under_test(&host);
     runtime.up(&Bundle::new(&host, ID, sleeper()));
     let stderr = update(&runtime, "--l3-cache-schema L3:0=f").fails(1);
-    assert!(stderr.contains("l3 cache schema is not enabled"), "{stderr}");
+    assert!(
+        stderr.contains("l3 cache schema is not enabled"),
+        "{stderr}"
+    );
     let stderr = update(&runtime, "--mem-bw-schema MB:0=20").fails(1);
-    assert!(stderr.contains("memory bandwidth schema is not enabled"), "{stderr}");
+    assert!(
+        stderr.contains("memory bandwidth schema is not enabled"),
+        "{stderr}"
+    );
 }
 
 #[test]
 fn names_of_limits_are_taken_in_any_case() {
-    let Some(host) = host(Cgroups::V1) else { return };
+    let Some(host) = host(Cgroups::V1) else {
+        return;
+    };
     let runtime = Runtime::under_test(&host);
     runtime.up(&Bundle::new(&host, ID, sleeper()));
     update_from_file(&host, &runtime, &json!({"CPU": {"Shares": 77}})).ok();
@@ -201,7 +281,9 @@ fn names_of_limits_are_taken_in_any_case() {
 
 #[test]
 fn a_paused_container_can_be_updated_and_stays_paused() {
-    let Some(host) = host(Cgroups::V1) else { return };
+    let Some(host) = host(Cgroups::V1) else {
+        return;
+    };
     let runtime = Runtime::under_test(&host);
     runtime.up(&Bundle::new(&host, ID, sleeper()));
     runtime.call(&["pause", ID]).ok();
@@ -212,7 +294,9 @@ fn a_paused_container_can_be_updated_and_stays_paused() {
 
 #[test]
 fn a_stopped_container_cannot_be_updated() {
-    let Some(host) = host(Cgroups::V1) else { return };
+    let Some(host) = host(Cgroups::V1) else {
+        return;
+    };
     let runtime = Runtime::under_test(&host);
     runtime.up(&Bundle::new(&host, ID, sleeper().args(&["true"])));
     runtime.wait_stopped(ID);

@@ -114,7 +114,10 @@ impl Cgroup {
         match (without.as_slice(), unsupported) {
             ([], _) => Ok(()),
             (fields, Unsupported::Warn) => {
-                tracing::warn!("ignored, cgroup {version} has no such limit: {}", fields.join(", "));
+                tracing::warn!(
+                    "ignored, cgroup {version} has no such limit: {}",
+                    fields.join(", ")
+                );
                 Ok(())
             }
             (fields, Unsupported::Refuse) => Err(LimitError::Invalid(format!(

@@ -134,7 +134,10 @@ pub fn cpuset(cpu: &Cpu) -> Vec<Write> {
 /// Refuses weights outside of 10 to 1000 (OCI runtime spec, config-linux.md, "Block IO").
 pub fn check_weights(weight: Option<u16>, devices: &[WeightDevice]) -> Result<(), LimitError> {
     let all = devices.iter().filter_map(|device| device.weight);
-    match all.chain(weight).find(|w| *w != 0 && !(10..=1000).contains(w)) {
+    match all
+        .chain(weight)
+        .find(|w| *w != 0 && !(10..=1000).contains(w))
+    {
         Some(weight) => Err(LimitError::Invalid(format!(
             "blockIO weight {weight} is out of range: 10 to 1000"
         ))),

@@ -21,7 +21,9 @@ struct Undo {
 /// The first value that is refused.
 pub fn run(plan: &[Group], dirs: &Dirs<'_>) -> Result<(), LimitError> {
     let mut done = Vec::new();
-    let written = plan.iter().try_for_each(|group| write_group(group, dirs, &mut done));
+    let written = plan
+        .iter()
+        .try_for_each(|group| write_group(group, dirs, &mut done));
     if written.is_err() {
         take_back(done);
     }
@@ -139,7 +141,9 @@ fn check_exact(path: &Path, write: &Write) -> Result<(), LimitError> {
         std::cmp::Ordering::Greater => "maximum",
         std::cmp::Ordering::Less => "minimum",
     };
-    Err(LimitError::Invalid(format!("the {bound} allowed cpu-shares is {got}")))
+    Err(LimitError::Invalid(format!(
+        "the {bound} allowed cpu-shares is {got}"
+    )))
 }
 
 #[cfg(test)]

@@ -8,7 +8,10 @@ use serde::Deserialize;
 /// Limits of a container; what is `None` or empty is not named.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[allow(missing_docs, reason = "the sections of config-linux.md, by their names")]
+#[allow(
+    missing_docs,
+    reason = "the sections of config-linux.md, by their names"
+)]
 pub struct Resources {
     pub memory: Option<Memory>,
     pub cpu: Option<Cpu>,
@@ -144,13 +147,35 @@ pub struct Rdma {
 }
 
 impl Resources {
+    /// Takes out the limit of tasks. libcontainer has two processes in the cgroup while it builds a
+    /// container: one task can be the limit only afterwards.
+    pub fn take_tasks(&mut self) -> Self {
+        let mut tasks = Self {
+            pids: self.pids.take(),
+            ..Self::default()
+        };
+        if let Some(files) = &mut self.unified {
+            let (of_tasks, others) = std::mem::take(files)
+                .into_iter()
+                .partition(|(file, _)| file.starts_with("pids."));
+            *files = others;
+            tasks.unified = Some(of_tasks);
+        }
+        tasks
+    }
+
     /// Whether a limit is named of a controller that a threaded cgroup of v2 cannot have (as runc's
     /// `containsDomainController` has it).
     pub fn need_domain(&self) -> bool {
         let memory = self.memory.as_ref().is_some_and(|m| {
-            [m.limit, m.reservation, m.swap].into_iter().any(|limit| set(limit).is_some())
+            [m.limit, m.reservation, m.swap]
+                .into_iter()
+                .any(|limit| set(limit).is_some())
         });
-        let hugetlb = self.hugepage_limits.as_ref().is_some_and(|list| !list.is_empty());
+        let hugetlb = self
+            .hugepage_limits
+            .as_ref()
+            .is_some_and(|list| !list.is_empty());
         memory || hugetlb || self.block_io.is_some() || self.cpu.is_some()
     }
 }
@@ -170,4 +195,30 @@ pub(super) fn set<T: Default + PartialEq>(limit: Option<T>) -> Option<T> {
 /// A list of CPUs or memory nodes that is named: not empty.
 pub(super) fn named(list: Option<&String>) -> Option<&str> {
     list.map(String::as_str).filter(|list| !list.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_limit_of_tasks_is_taken_wherever_it_is_named() {
+        let named = json!({
+            "pids": {"limit": 1}, "unified": {"pids.max": "2", "cpu.max": "3"},
+            "memory": {"limit": 4},
+        });
+        let mut all: Resources = serde_json::from_value(named).unwrap();
+        let tasks = all.take_tasks();
+        let of = |value| serde_json::from_value::<Resources>(value).unwrap();
+        assert_eq!(
+            tasks,
+            of(json!({"pids": {"limit": 1}, "unified": {"pids.max": "2"}}))
+        );
+        assert_eq!(
+            all,
+            of(json!({"unified": {"cpu.max": "3"}, "memory": {"limit": 4}}))
+        );
+    }
 }

@@ -31,7 +31,11 @@ pub fn plan(resources: &Resources, files: &impl Files) -> Result<Vec<Group>, Lim
         push(&mut plan, "cpu", cpu(limits));
     }
     if let Some(limit) = resources.pids.as_ref().and_then(|pids| pids.limit) {
-        push(&mut plan, "pids", vec![Write::new("pids.max", pids_max(limit))]);
+        push(
+            &mut plan,
+            "pids",
+            vec![Write::new("pids.max", pids_max(limit))],
+        );
     }
     if let Some(limits) = &resources.block_io {
         push(&mut plan, "blkio", block_io(limits, files)?);
@@ -144,10 +148,22 @@ fn block_io(io: &BlockIo, files: &impl Files) -> Result<Vec<Write>, LimitError> 
         }
     }
     for (file, devices) in [
-        ("blkio.throttle.read_bps_device", &io.throttle_read_bps_device),
-        ("blkio.throttle.write_bps_device", &io.throttle_write_bps_device),
-        ("blkio.throttle.read_iops_device", &io.throttle_read_iops_device),
-        ("blkio.throttle.write_iops_device", &io.throttle_write_iops_device),
+        (
+            "blkio.throttle.read_bps_device",
+            &io.throttle_read_bps_device,
+        ),
+        (
+            "blkio.throttle.write_bps_device",
+            &io.throttle_write_bps_device,
+        ),
+        (
+            "blkio.throttle.read_iops_device",
+            &io.throttle_read_iops_device,
+        ),
+        (
+            "blkio.throttle.write_iops_device",
+            &io.throttle_write_iops_device,
+        ),
     ] {
         let write = |device: &ThrottleDevice| {
             let key = format!("{}:{}", device.major, device.minor);
@@ -207,11 +223,17 @@ mod tests {
         let limit = |text| [(LIMIT, text)];
         assert_eq!(
             writes(rising, &limit("40")),
-            ["memory/memory.memsw.limit_in_bytes = 80", "memory/memory.limit_in_bytes = 60"]
+            [
+                "memory/memory.memsw.limit_in_bytes = 80",
+                "memory/memory.limit_in_bytes = 60"
+            ]
         );
         assert_eq!(
             writes(falling, &limit("60")),
-            ["memory/memory.limit_in_bytes = 30", "memory/memory.memsw.limit_in_bytes = 50"]
+            [
+                "memory/memory.limit_in_bytes = 30",
+                "memory/memory.memsw.limit_in_bytes = 50"
+            ]
         );
     }
 
@@ -220,9 +242,15 @@ mod tests {
         let unlimited = json!({"memory": {"limit": -1}});
         assert_eq!(
             writes(unlimited.clone(), &[(SWAP, "5"), (LIMIT, "5")]),
-            ["memory/memory.memsw.limit_in_bytes = -1", "memory/memory.limit_in_bytes = -1"]
+            [
+                "memory/memory.memsw.limit_in_bytes = -1",
+                "memory/memory.limit_in_bytes = -1"
+            ]
         );
-        assert_eq!(writes(unlimited, &[(LIMIT, "5")]), ["memory/memory.limit_in_bytes = -1"]);
+        assert_eq!(
+            writes(unlimited, &[(LIMIT, "5")]),
+            ["memory/memory.limit_in_bytes = -1"]
+        );
     }
 
     #[test]
@@ -285,9 +313,18 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused() {
         for (resources, words) in [
-            (json!({"unified": {"memory.max": "5"}}), "cannot use unified on cgroup v1"),
-            (json!({"memory": {"swappiness": 101}}), "invalid memory swappiness value: 101"),
-            (json!({"blockIO": {"weight": 9}}), "blockIO weight 9 is out of range"),
+            (
+                json!({"unified": {"memory.max": "5"}}),
+                "cannot use unified on cgroup v1",
+            ),
+            (
+                json!({"memory": {"swappiness": 101}}),
+                "invalid memory swappiness value: 101",
+            ),
+            (
+                json!({"blockIO": {"weight": 9}}),
+                "blockIO weight 9 is out of range",
+            ),
         ] {
             let resources: Resources = serde_json::from_value(resources).unwrap();
             let err = plan(&resources, &BTreeMap::new()).unwrap_err().to_string();

@@ -18,13 +18,22 @@ pub fn without_meaning(resources: &Resources) -> Vec<&'static str> {
     let leaf = |device: &super::WeightDevice| set(device.leaf_weight).is_some();
     [
         ("memory.swappiness", memory.swappiness.is_some()),
-        ("memory.disableOOMKiller", memory.disable_oom_killer == Some(true)),
+        (
+            "memory.disableOOMKiller",
+            memory.disable_oom_killer == Some(true),
+        ),
         ("cpu.realtimeRuntime", set(cpu.realtime_runtime).is_some()),
         ("cpu.realtimePeriod", set(cpu.realtime_period).is_some()),
         ("blockIO.leafWeight", set(io.leaf_weight).is_some()),
-        ("blockIO.weightDevice.leafWeight", io.weight_device.iter().flatten().any(leaf)),
+        (
+            "blockIO.weightDevice.leafWeight",
+            io.weight_device.iter().flatten().any(leaf),
+        ),
         ("network.classID", set(network.class_id).is_some()),
-        ("network.priorities", network.priorities.is_some_and(|list| !list.is_empty())),
+        (
+            "network.priorities",
+            network.priorities.is_some_and(|list| !list.is_empty()),
+        ),
     ]
     .into_iter()
     .filter_map(|(field, named)| named.then_some(field))
@@ -36,7 +45,11 @@ pub fn without_meaning(resources: &Resources) -> Vec<&'static str> {
 pub fn plan(resources: &Resources, files: &impl Files) -> Result<Vec<Group>, LimitError> {
     let mut plan = Vec::new();
     if let Some(limit) = resources.pids.as_ref().and_then(|pids| pids.limit) {
-        push(&mut plan, "pids", vec![Write::new("pids.max", pids_max(limit))]);
+        push(
+            &mut plan,
+            "pids",
+            vec![Write::new("pids.max", pids_max(limit))],
+        );
     }
     if let Some(limits) = &resources.memory {
         push(&mut plan, "memory", memory(limits, files)?);
@@ -59,7 +72,11 @@ pub fn plan(resources: &Resources, files: &impl Files) -> Result<Vec<Group>, Lim
 
 /// A limit in bytes as v2 writes it.
 fn max_or(bytes: i64) -> String {
-    if bytes == -1 { "max".into() } else { bytes.to_string() }
+    if bytes == -1 {
+        "max".into()
+    } else {
+        bytes.to_string()
+    }
 }
 
 fn memory(memory: &Memory, files: &impl Files) -> Result<Vec<Write>, LimitError> {
@@ -125,7 +142,9 @@ fn check_usage(
     swap: Option<i64>,
     files: &impl Files,
 ) -> Result<(), LimitError> {
-    let usage = files.read("memory.current").and_then(|text| text.parse::<i64>().ok());
+    let usage = files
+        .read("memory.current")
+        .and_then(|text| text.parse::<i64>().ok());
     let Some(usage) = usage else { return Ok(()) };
     for (what, limit) in [("memory+swap", swap), ("memory", limit)] {
         if let Some(limit @ 1..) = limit
@@ -152,7 +171,10 @@ fn cpu(cpu: &Cpu, files: &impl Files) -> Vec<Write> {
         writes.push(Write::new("cpu.max.burst", burst).again_if(quota.is_some()));
     }
     if quota.is_some() || period.is_some() {
-        writes.push(Write::new("cpu.max", cpu_max(quota, period, files.read("cpu.max"))));
+        writes.push(Write::new(
+            "cpu.max",
+            cpu_max(quota, period, files.read("cpu.max")),
+        ));
     }
     writes
 }
@@ -192,7 +214,9 @@ fn block_io(io: &BlockIo, files: &impl Files) -> Result<Vec<Write>, LimitError> 
     let (file, scaled): (_, fn(u16) -> u64) = if bfq {
         ("io.bfq.weight", u64::from)
     } else {
-        ("io.weight", |weight| 1 + (u64::from(weight) - 10) * 9999 / 990)
+        ("io.weight", |weight| {
+            1 + (u64::from(weight) - 10) * 9999 / 990
+        })
     };
     let mut writes = Vec::new();
     if let Some(weight) = set(io.weight) {
@@ -205,7 +229,12 @@ fn block_io(io: &BlockIo, files: &impl Files) -> Result<Vec<Write>, LimitError> 
     for device in devices {
         if let Some(weight) = set(device.weight) {
             let key = format!("{}:{}", device.major, device.minor);
-            writes.push(Write::line(file, &key, &scaled(weight).to_string(), "default"));
+            writes.push(Write::line(
+                file,
+                &key,
+                &scaled(weight).to_string(),
+                "default",
+            ));
         }
     }
     for (key, devices) in [
@@ -293,26 +322,77 @@ mod tests {
         let file = |max, swap| vec![("memory.max", max), ("memory.swap.max", swap)];
         let none = vec![];
         for (memory, files, expected) in [
-            (json!({"limit": 30, "swap": 50}), &none, vec!["memory.swap.max = 20", "memory.max = 30"]),
-            (json!({"limit": 30, "swap": 30}), &none, vec!["memory.swap.max = 0", "memory.max = 30"]),
-            (json!({"limit": -1}), &none, vec!["memory.swap.max = max", "memory.max = max"]),
-            (json!({"limit": -1, "swap": 5}), &none, vec!["memory.swap.max = 5", "memory.max = max"]),
+            (
+                json!({"limit": 30, "swap": 50}),
+                &none,
+                vec!["memory.swap.max = 20", "memory.max = 30"],
+            ),
+            (
+                json!({"limit": 30, "swap": 30}),
+                &none,
+                vec!["memory.swap.max = 0", "memory.max = 30"],
+            ),
+            (
+                json!({"limit": -1}),
+                &none,
+                vec!["memory.swap.max = max", "memory.max = max"],
+            ),
+            (
+                json!({"limit": -1, "swap": 5}),
+                &none,
+                vec!["memory.swap.max = 5", "memory.max = max"],
+            ),
             (json!({"swap": -1}), &none, vec!["memory.swap.max = max"]),
             // The other one is as it was, or the sum of both.
-            (json!({"swap": 50}), &file("30", "max"), vec!["memory.swap.max = 20"]),
-            (json!({"limit": 40}), &file("30", "20"), vec!["memory.swap.max = 10", "memory.max = 40"]),
-            (json!({"limit": 40}), &file("30", "max"), vec!["memory.max = 40"]),
+            (
+                json!({"swap": 50}),
+                &file("30", "max"),
+                vec!["memory.swap.max = 20"],
+            ),
+            (
+                json!({"limit": 40}),
+                &file("30", "20"),
+                vec!["memory.swap.max = 10", "memory.max = 40"],
+            ),
+            (
+                json!({"limit": 40}),
+                &file("30", "max"),
+                vec!["memory.max = 40"],
+            ),
             (json!({"reservation": -1}), &none, vec!["memory.low = max"]),
         ] {
-            assert_eq!(try_plan(json!({"memory": memory}), files).unwrap(), expected, "{memory}");
+            assert_eq!(
+                try_plan(json!({"memory": memory}), files).unwrap(),
+                expected,
+                "{memory}"
+            );
         }
         for (memory, files, words) in [
-            (json!({"swap": 5}), &none, "unable to set swap limit without memory limit"),
-            (json!({"limit": 9, "swap": 5}), &none, "memory+swap limit should be >= memory limit"),
-            (json!({"limit": 90}), &file("30", "20"), "memory+swap limit should be >= memory limit"),
-            (json!({"limit": -5, "swap": 5}), &none, "invalid memory value: -5"),
+            (
+                json!({"swap": 5}),
+                &none,
+                "unable to set swap limit without memory limit",
+            ),
+            (
+                json!({"limit": 9, "swap": 5}),
+                &none,
+                "memory+swap limit should be >= memory limit",
+            ),
+            (
+                json!({"limit": 90}),
+                &file("30", "20"),
+                "memory+swap limit should be >= memory limit",
+            ),
+            (
+                json!({"limit": -5, "swap": 5}),
+                &none,
+                "invalid memory value: -5",
+            ),
         ] {
-            assert_eq!(try_plan(json!({"memory": memory}), files).unwrap_err(), words);
+            assert_eq!(
+                try_plan(json!({"memory": memory}), files).unwrap_err(),
+                words
+            );
         }
     }
 
@@ -323,7 +403,10 @@ mod tests {
         let refused = of(json!({"limit": 50, "checkBeforeUpdate": true})).unwrap_err();
         assert_eq!(refused, "rejecting memory limit 50 <= usage 100");
         let refused = of(json!({"limit": 50, "swap": 60, "checkBeforeUpdate": true}));
-        assert_eq!(refused.unwrap_err(), "rejecting memory+swap limit 60 <= usage 100");
+        assert_eq!(
+            refused.unwrap_err(),
+            "rejecting memory+swap limit 60 <= usage 100"
+        );
         assert!(of(json!({"limit": 50})).is_ok());
         assert!(of(json!({"limit": 101, "checkBeforeUpdate": true})).is_ok());
     }
@@ -346,7 +429,13 @@ mod tests {
     #[test]
     fn shares_are_weights_as_runc_converts_them() {
         // From the table in the documentation of runc 1.3.2.
-        for (shares, weight) in [(2, 1), (3, 2), (1024, 100), (262_144, 10_000), (u64::MAX, 10_000)] {
+        for (shares, weight) in [
+            (2, 1),
+            (3, 2),
+            (1024, 100),
+            (262_144, 10_000),
+            (u64::MAX, 10_000),
+        ] {
             assert_eq!(weight_of_shares(shares), weight, "{shares}");
         }
         assert!(weight_of_shares(2048) > weight_of_shares(1024));
@@ -421,7 +510,12 @@ mod tests {
         let resources: Resources = serde_json::from_value(resources).unwrap();
         assert_eq!(
             without_meaning(&resources),
-            ["memory.swappiness", "memory.disableOOMKiller", "cpu.realtimeRuntime", "network.classID"]
+            [
+                "memory.swappiness",
+                "memory.disableOOMKiller",
+                "cpu.realtimeRuntime",
+                "network.classID"
+            ]
         );
     }
 }

@@ -216,9 +216,7 @@ fn is_zero(number: &u64) -> bool {
 fn huge_page_sizes() -> Vec<String> {
     let entries = std::fs::read_dir("/sys/kernel/mm/hugepages").into_iter();
     let names = entries.flatten().flatten().map(|entry| entry.file_name());
-    names
-        .filter_map(|name| size_of(name.to_str()?))
-        .collect()
+    names.filter_map(|name| size_of(name.to_str()?)).collect()
 }
 
 /// `hugepages-2048kB` is `2MB`.

@@ -33,7 +33,10 @@ fn cpu(files: &impl Files) -> Cpu {
     Cpu {
         usage: CpuUsage {
             total: files.number("cpuacct.usage").unwrap_or(0),
-            percpu: percpu.split_whitespace().filter_map(|n| n.parse().ok()).collect(),
+            percpu: percpu
+                .split_whitespace()
+                .filter_map(|n| n.parse().ok())
+                .collect(),
             percpu_kernel,
             percpu_user,
             kernel: ticks("system"),
@@ -112,7 +115,10 @@ fn memory(files: &impl Files) -> Memory {
 pub fn pids(files: &impl Files) -> Pids {
     Pids {
         current: files.number("pids.current").unwrap_or(0),
-        limit: files.number("pids.max").filter(|max| *max != u64::MAX).unwrap_or(0),
+        limit: files
+            .number("pids.max")
+            .filter(|max| *max != u64::MAX)
+            .unwrap_or(0),
     }
 }
 
@@ -203,8 +209,14 @@ mod tests {
             ("pids.current", "2"),
             ("pids.max", "max"),
             ("blkio.bfq.io_serviced_recursive", "Total 0"),
-            ("blkio.throttle.io_serviced_recursive", "8:0 Read 3\n8:0 Total 3\nTotal 3"),
-            ("blkio.throttle.io_service_bytes_recursive", "8:0 Read 4096\nTotal 4096"),
+            (
+                "blkio.throttle.io_serviced_recursive",
+                "8:0 Read 3\n8:0 Total 3\nTotal 3",
+            ),
+            (
+                "blkio.throttle.io_service_bytes_recursive",
+                "8:0 Read 4096\nTotal 4096",
+            ),
             ("hugetlb.2MB.usage_in_bytes", "1"),
             ("hugetlb.2MB.rsvd.usage_in_bytes", "5"),
             ("hugetlb.2MB.rsvd.failcnt", "6"),
@@ -215,14 +227,23 @@ mod tests {
     fn every_counter_has_its_key() {
         let all = stats(&cgroup());
         assert_eq!(all.cpu.usage.total, 77);
-        assert_eq!((all.cpu.usage.user, all.cpu.usage.kernel), (40_000_000, 50_000_000));
+        assert_eq!(
+            (all.cpu.usage.user, all.cpu.usage.kernel),
+            (40_000_000, 50_000_000)
+        );
         assert_eq!(all.cpu.usage.percpu, [70, 7]);
         assert_eq!(all.cpu.usage.percpu_user, [60, 5]);
         assert_eq!(all.cpu.usage.percpu_kernel, [10, 2]);
         assert_eq!(all.cpu.throttling.throttled_periods, 2);
-        assert_eq!((all.cpuset.cpus, all.cpuset.sched_relax_domain_level), (vec![0, 1, 3], -1));
+        assert_eq!(
+            (all.cpuset.cpus, all.cpuset.sched_relax_domain_level),
+            (vec![0, 1, 3], -1)
+        );
         assert_eq!((all.memory.cache, all.memory.usage.usage), (9, 50));
-        assert_eq!((all.memory.swap.limit, all.memory.kernel_tcp.failcnt), (200, 1));
+        assert_eq!(
+            (all.memory.swap.limit, all.memory.kernel_tcp.failcnt),
+            (200, 1)
+        );
         assert_eq!(all.memory.raw["rss"], 8);
         assert_eq!((all.pids.current, all.pids.limit), (2, 0));
     }
@@ -230,7 +251,11 @@ mod tests {
     #[test]
     fn a_scheduler_that_counts_nothing_leaves_it_to_the_throttling_layer() {
         let blkio = blkio(&cgroup());
-        let ops: Vec<_> = blkio.io_serviced_recursive.iter().map(|e| e.op.as_str()).collect();
+        let ops: Vec<_> = blkio
+            .io_serviced_recursive
+            .iter()
+            .map(|e| e.op.as_str())
+            .collect();
         assert_eq!(ops, ["Read", "Total"]);
         assert_eq!(blkio.io_service_bytes_recursive[0].value, 4096);
     }

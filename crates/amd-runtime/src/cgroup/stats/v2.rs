@@ -26,7 +26,9 @@ pub fn stats(files: &impl Files) -> Stats {
 
 /// Without the controller there is a list to count.
 fn counted(files: &impl Files) -> Pids {
-    let list = files.read("cgroup.procs").or_else(|| files.read("cgroup.threads"));
+    let list = files
+        .read("cgroup.procs")
+        .or_else(|| files.read("cgroup.threads"));
     Pids {
         current: list.unwrap_or_default().lines().count() as u64,
         limit: 0,
@@ -176,7 +178,10 @@ mod tests {
                 "cpu.stat",
                 "usage_usec 9\nuser_usec 5\nsystem_usec 4\nnr_periods 3\nthrottled_usec 1",
             ),
-            ("cpu.pressure", "some avg10=0.50 avg60=1.25 avg300=0.00 total=77\nfull avg10=2.00"),
+            (
+                "cpu.pressure",
+                "some avg10=0.50 avg60=1.25 avg300=0.00 total=77\nfull avg10=2.00",
+            ),
             ("memory.stat", "file 9\nanon 8"),
             ("memory.current", "50"),
             ("memory.max", "100"),
@@ -184,7 +189,10 @@ mod tests {
             ("memory.swap.current", "5"),
             ("memory.swap.max", "10"),
             ("cgroup.procs", "1\n2\n3"),
-            ("io.stat", "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\nbad"),
+            (
+                "io.stat",
+                "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\nbad",
+            ),
             ("hugetlb.2MB.current", "1"),
             ("hugetlb.2MB.rsvd.current", "5"),
             ("hugetlb.2MB.events", "max 6"),
@@ -194,8 +202,14 @@ mod tests {
     #[test]
     fn times_are_nanoseconds() {
         let cpu = cpu(&cgroup());
-        assert_eq!((cpu.usage.total, cpu.usage.user, cpu.usage.kernel), (9000, 5000, 4000));
-        assert_eq!((cpu.throttling.periods, cpu.throttling.throttled_time), (3, 1000));
+        assert_eq!(
+            (cpu.usage.total, cpu.usage.user, cpu.usage.kernel),
+            (9000, 5000, 4000)
+        );
+        assert_eq!(
+            (cpu.throttling.periods, cpu.throttling.throttled_time),
+            (3, 1000)
+        );
     }
 
     #[test]
@@ -211,16 +225,31 @@ mod tests {
     #[test]
     fn pressure_is_told_where_the_kernel_counts_it() {
         let psi = psi(&cgroup(), "cpu.pressure").unwrap();
-        assert_eq!((psi.some.avg60, psi.some.total, psi.full.avg10), (1.25, 77, 2.0));
+        assert_eq!(
+            (psi.some.avg60, psi.some.total, psi.full.avg10),
+            (1.25, 77, 2.0)
+        );
         assert!(super::psi(&cgroup(), "io.pressure").is_none());
     }
 
     #[test]
     fn tasks_are_counted_where_there_is_no_controller() {
-        assert_eq!(stats(&cgroup()).pids, Pids { current: 3, limit: 0 });
+        assert_eq!(
+            stats(&cgroup()).pids,
+            Pids {
+                current: 3,
+                limit: 0
+            }
+        );
         let mut files = cgroup();
         files.extend([("pids.current", "7"), ("pids.max", "9")]);
-        assert_eq!(stats(&files).pids, Pids { current: 7, limit: 9 });
+        assert_eq!(
+            stats(&files).pids,
+            Pids {
+                current: 7,
+                limit: 9
+            }
+        );
     }
 
     #[test]
@@ -230,8 +259,14 @@ mod tests {
             let text = |e: &BlkioEntry| format!("{}:{} {} {}", e.major, e.minor, e.op, e.value);
             entries.iter().map(text).collect::<Vec<_>>()
         };
-        assert_eq!(text(&blkio.io_service_bytes_recursive), ["8:0 Read 1", "8:0 Write 2"]);
-        assert_eq!(text(&blkio.io_serviced_recursive), ["8:0 Read 3", "8:0 Write 4"]);
+        assert_eq!(
+            text(&blkio.io_service_bytes_recursive),
+            ["8:0 Read 1", "8:0 Write 2"]
+        );
+        assert_eq!(
+            text(&blkio.io_serviced_recursive),
+            ["8:0 Read 3", "8:0 Write 4"]
+        );
     }
 
     #[test]
