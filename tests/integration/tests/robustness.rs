@@ -60,6 +60,7 @@ fn codes(children: Vec<Child>) -> BTreeMap<i32, usize> {
     codes
 }
 
+#[allow(clippy::unwrap_used, reason = "a test stands on it")]
 fn a_killed_create_is_cleared(cgroups: Cgroups, clear: impl Fn(&Runtime<'_>, &Bundle<'_>)) {
     let Some(host) = host(cgroups) else { return };
     if !require::programs(&["strace"]) {

@@ -22,7 +22,7 @@ pub fn sleeper() -> Spec {
 
 /// The text of a file of the container's cgroup, on v1 in the hierarchy that its name begins with.
 #[track_caller]
-#[allow(clippy::unwrap_used, reason = "a test stands on it")]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test stands on it")]
 pub fn value(host: &SimulatedHost, file: &str) -> String {
     let all = host.cgroups().unwrap();
     let files = all

@@ -1,9 +1,9 @@
 //! The limits of a container: `linux.resources` of the OCI runtime spec (config-linux.md,
 //! "Control groups"), without the device rules, which [`crate::device_cgroup`] has.
 //!
-//! One way for `create` and `update`: [`v1::plan`] and [`v2::plan`] turn a [`Resources`] into
-//! the values to write and their order, with runc's rules (github.com/opencontainers/cgroups,
-//! `fs` and `fs2`); [`transaction`] writes them, and puts the old values back where one fails.
+//! One way for `create` and `update`: `v1` and `v2` plan for a [`Resources`] which values to write
+//! in which order, with runc's rules (github.com/opencontainers/cgroups, `fs` and `fs2`);
+//! `transaction` writes them, and puts the old values back where one fails.
 //!
 //! Why not libcgroups: on v2 it refuses `memory.swap` without a limit beside it and forgets
 //! `checkBeforeUpdate`, it passes over `disableOOMKiller`, `rdma`, reserved huge pages and
