@@ -144,7 +144,13 @@ fn the_manual_is_no_part_of_a_program() {
 
 #[test]
 fn no_package_uses_the_tests() {
-    for package in ["discovery", "gpu-tracker", "amd-runtime", "amd-ctk", "manual"] {
+    for package in [
+        "discovery",
+        "gpu-tracker",
+        "amd-runtime",
+        "amd-ctk",
+        "manual",
+    ] {
         assert!(!uses(package).contains("integration"), "{package}");
     }
 }

@@ -262,7 +262,7 @@ fn the_pid_file_of_a_killed_command_is_taken_by_the_next() {
     let runtime = Runtime::under_test(&host);
     let bundle = Bundle::new(&host, ID, sleeper());
     let dir = bundle.path().to_string_lossy().into_owned();
-    host.inside(|| fs::write("/run/.init.pid", "99"))
+    host.inside(|| fs::write("/run/.init.pid.new", "99"))
         .unwrap()
         .unwrap();
     let create: Outcome = runtime.call(&[
@@ -281,7 +281,7 @@ fn the_pid_file_of_a_killed_command_is_taken_by_the_next() {
     assert_eq!(pid, runtime.state(ID)["pid"].to_string());
     assert!(
         !host
-            .inside(|| Path::new("/run/.init.pid").exists())
+            .inside(|| Path::new("/run/.init.pid.new").exists())
             .unwrap()
     );
 }
