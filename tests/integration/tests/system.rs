@@ -221,6 +221,75 @@ fn what_the_service_runs_writes_the_spec_with_the_administrators_options() {
     amd_ctk(&host, &["cdi", "validate"]).ok();
 }
 
+/// What udev would do of an event; None, with a line that says so, where there is no udev.
+fn udev(host: &SimulatedHost, action: &str, device: &str) -> Option<String> {
+    let mut command = Command::new("udevadm");
+    command
+        // The /sys of a simulated host is no sysfs.
+        .env("SYSTEMD_DEVICE_VERIFY_SYSFS", "0")
+        .args(["test", "--action", action])
+        .arg(format!("/sys/class/{device}"));
+    let Ok(outcome) = Outcome::of(host, &mut command) else {
+        eprintln!("skipped: no udevadm here");
+        return None;
+    };
+    Some([outcome.stdout, outcome.stderr].concat())
+}
+
+#[test]
+fn udev_gives_the_nodes_that_compute_their_mode_and_group() {
+    let Some(host) = host("mi300x-8-cpx") else {
+        return;
+    };
+    amd_ctk(&host, &["system", "udev-rules", "--mode", "0666"]).ok();
+    // Of a GPU, of a partition, and of a display.
+    for (device, ours) in [
+        ("kfd/kfd", true),
+        ("drm/renderD128", true),
+        ("drm/renderD129", true),
+        ("drm/card1", false),
+    ] {
+        let Some(said) = udev(&host, "add", device) else {
+            return;
+        };
+        for what in ["GROUP 109", "MODE 0666"] {
+            let is_set = said
+                .lines()
+                .any(|line| line.contains("71-amd-gpu-nodes.rules:") && line.ends_with(what));
+            assert_eq!(is_set, ours, "{device}: {said}");
+        }
+    }
+}
+
+#[test]
+fn udev_asks_for_a_refresh_where_it_is_enabled() {
+    let Some(host) = host("mi300x-8-cpx") else {
+        return;
+    };
+    let run = "RUN '/usr/bin/systemctl --no-block restart amd-cdi-refresh.timer'";
+    let watch = "SYSTEMD_WANTS=amd-cdi-refresh@0000:05:00.0.path";
+    amd_ctk(&host, &["system", "cdi-refresh"]).ok();
+    for (action, device, runs, watches) in [
+        ("add", "drm/renderD128", true, true),
+        ("change", "drm/renderD128", false, true),
+        ("add", "drm/renderD129", true, false),
+        ("remove", "drm/renderD129", true, false),
+        ("add", "drm/card1", false, false),
+        ("add", "kfd/kfd", false, false),
+    ] {
+        let Some(said) = udev(&host, action, device) else {
+            return;
+        };
+        assert_eq!(said.contains(run), runs, "{action} {device}: {said}");
+        assert_eq!(said.contains(watch), watches, "{action} {device}: {said}");
+    }
+    // As `systemctl disable` does it.
+    let link = "/etc/systemd/system/multi-user.target.wants/amd-cdi-refresh.service";
+    host.inside(|| fs::remove_file(link)).unwrap().unwrap();
+    let said = udev(&host, "remove", "drm/renderD128").unwrap();
+    assert!(!said.contains(run), "{said}");
+}
+
 #[test]
 fn doctor_knows_what_the_installed_engines_read() {
     let Some(host) = host(mi300x::PRESET) else {

@@ -141,7 +141,7 @@ fn access(host: &Host) -> Result<Outcome, CouldNotRun> {
     groups.sort();
     groups.dedup();
     let hint = if groups.is_empty() {
-        "no group has the nodes: the ROCm guides give them to the group render, by a udev rule"
+        "no group has the nodes: `amd-ctk system udev-rules` gives them to the group render"
             .to_owned()
     } else {
         let groups = groups.join(",");

@@ -52,8 +52,8 @@ pub(super) const AMDGPU: Check = Check {
             }
             None => Outcome::Fail(
                 "amdgpu is not loaded".to_owned(),
-                "`modprobe amdgpu` loads it; if there is no such module, install the driver \
-                 (package amdgpu-dkms, or the kernel's extra modules)"
+                "`amd-ctk system load-module` loads it, now and at boot; if there is no such \
+                 module, install the driver (package amdgpu-dkms, or the kernel's extra modules)"
                     .to_owned(),
             ),
         })

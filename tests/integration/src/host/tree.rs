@@ -40,6 +40,8 @@ impl Host {
         }
         for xcp in &layout.xcps {
             tree.file(&format!("{xcp}/driver_override"), "(null)\n")?;
+            tree.file(&format!("{xcp}/uevent"), "")?;
+            tree.link(&format!("{xcp}/subsystem"), "bus/platform")?;
         }
         tree.file("class/drm/version", "drm 1.1.0 20060810\n")?;
         for device in &layout.drm {
@@ -71,6 +73,9 @@ impl Host {
 
     fn write_kfd(&self, tree: &Tree<'_>, layout: &Layout<'_>) -> io::Result<()> {
         tree.link("class/kfd/kfd", KFD)?;
+        tree.link(&format!("{KFD}/subsystem"), "class/kfd")?;
+        let uevent = format!("MAJOR={}\nMINOR=0\nDEVNAME=kfd\n", self.kfd_major);
+        tree.file(&format!("{KFD}/uevent"), uevent)?;
         tree.file(&format!("{KFD}/dev"), format!("{}:0\n", self.kfd_major))?;
         tree.file(&format!("{KFD}/topology/generation_id"), "2\n")?;
         tree.file(
@@ -162,6 +167,9 @@ fn write_pci_device(tree: &Tree<'_>, pci: &str, ids: &Ids, driver: Option<&str>)
         format!("{:#08x}\n", ids.class),
     )?;
     tree.link(&format!("{directory}/subsystem"), "bus/pci")?;
+    let driven = driver.map(|driver| format!("DRIVER={driver}\n"));
+    let uevent = format!("{}PCI_SLOT_NAME={pci}\n", driven.unwrap_or_default());
+    tree.file(&format!("{directory}/uevent"), uevent)?;
     tree.link(&format!("bus/pci/devices/{pci}"), &directory)?;
     if let Some(driver) = driver {
         let driver = format!("bus/pci/drivers/{driver}");
@@ -179,6 +187,8 @@ fn write_drm_device(tree: &Tree<'_>, device: &DrmDevice) -> io::Result<()> {
     for (name, minor) in std::iter::once(card).chain(render) {
         let directory = format!("{}/drm/{name}", device.directory);
         tree.file(&format!("{directory}/dev"), format!("226:{minor}\n"))?;
+        let uevent = format!("MAJOR=226\nMINOR={minor}\nDEVNAME=dri/{name}\nDEVTYPE=drm_minor\n");
+        tree.file(&format!("{directory}/uevent"), uevent)?;
         tree.link(&format!("{directory}/device"), &device.directory)?;
         tree.link(&format!("{directory}/subsystem"), "class/drm")?;
         tree.link(&format!("class/drm/{name}"), &directory)?;
