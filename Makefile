@@ -1,16 +1,20 @@
 # Builds, tests and installs the AMD container toolkit. `make` lists the targets.
 
-PREFIX  ?= /usr/local
-DESTDIR ?=
-BINDIR  := $(DESTDIR)$(PREFIX)/bin
-TARGET  := $(or $(CARGO_TARGET_DIR),target)
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+BINDIR   := $(DESTDIR)$(PREFIX)/bin
+SHAREDIR := $(DESTDIR)$(PREFIX)/share
+TARGET   := $(or $(CARGO_TARGET_DIR),target)
 
 PROGRAMS := amd-container-runtime amd-ctk
+# Man pages and shell completions, in the folders of /usr/share.
+SHARE    := bin/share
 
 # Where rustup puts cargo, for shells that have not read its profile.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help deps build release test lint fmt-check clippy doc reference demo bench install uninstall clean crash-test
+.PHONY: help deps build release test lint fmt-check clippy doc reference demo bench crash-test \
+	install uninstall pkg-deb pkg-rpm pkg-test clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -21,8 +25,10 @@ deps: ## Install what building and testing need (Debian, Ubuntu; as root)
 build: ## Build everything, for development
 	cargo build --workspace
 
-release: ## Build the programs that are installed
-	cargo build --release $(PROGRAMS:%=--bin %)
+release: ## Build the programs that are installed, and their manual
+	cargo build --release $(PROGRAMS:%=--bin %) --bin manual
+	rm -rf $(SHARE)
+	$(TARGET)/release/manual share $(SHARE)
 
 test: deps ## Run all tests, on simulated hosts with AMD GPUs (as root)
 	@scripts/test.sh
@@ -52,14 +58,40 @@ crash-test: deps build ## Kill the runtime at every system call of create, start
 	$(TARGET)/debug/crash_test
 
 install: ## Install what `make release` built, below $(DESTDIR)$(PREFIX)
-	@for program in $(PROGRAMS); do \
-		test -x $(TARGET)/release/$$program || { echo 'nothing to install yet: run `make release`' >&2; exit 1; }; \
+	@for file in $(PROGRAMS:%=$(TARGET)/release/%) $(SHARE)/man; do \
+		test -e $$file || { echo 'nothing to install yet: run `make release`' >&2; exit 1; }; \
 	done
 	install -d $(BINDIR)
 	install -m 755 $(PROGRAMS:%=$(TARGET)/release/%) $(BINDIR)
+	cd $(SHARE) && find . -type f -exec install -D -m 644 {} $(abspath $(SHAREDIR))/{} \;
 
 uninstall: ## Remove what `make install` installed
 	rm -f $(PROGRAMS:%=$(BINDIR)/%)
+	rm -f $(PROGRAMS:%=$(SHAREDIR)/man/man[18]/%.[18]) $(PROGRAMS:%=$(SHAREDIR)/man/man[18]/%-*.[18])
+	rm -f $(PROGRAMS:%=$(SHAREDIR)/bash-completion/completions/%)
+	rm -f $(PROGRAMS:%=$(SHAREDIR)/zsh/site-functions/_%)
+	rm -f $(PROGRAMS:%=$(SHAREDIR)/fish/vendor_completions.d/%.fish)
+
+pkg-deb: release bin/crates.txt ## Make the Debian package, bin/*.deb
+	@cargo deb --version >/dev/null 2>&1 || cargo install --locked cargo-deb
+	rm -f bin/*.deb
+	cargo deb --package manual --no-build --output bin/
+
+pkg-rpm: release bin/crates.txt ## Make the RPM package, bin/*.rpm
+	@cargo generate-rpm --version >/dev/null 2>&1 || cargo install --locked cargo-generate-rpm
+	rm -f bin/*.rpm
+	cargo generate-rpm --package crates/manual --output bin/
+
+pkg-test: ## Install and remove both packages, in an overlay of this system (as root)
+	@scripts/pkg-test.sh
+
+# The crates of others that are in the programs, with their licences.
+bin/crates.txt: Cargo.lock
+	@mkdir -p bin
+	cargo tree --locked --package amd-runtime --package amd-ctk --edges normal \
+		--prefix none --format '{p}: {l}' | sed -E 's/ \((\/[^)]*|\*|proc-macro)\)//g' | sort -u >$@.new
+	mv $@.new $@
 
 clean: ## Remove what was built
 	cargo clean
+	rm -rf bin
