@@ -16,6 +16,8 @@ pub fn render(program: &Program) -> String {
         .title(format!("Command line of `{name}`"))
         .show_footer(false);
     let text = help_markdown_command_custom(&program.command, &options);
+    // A usage of its own has the program's name, which the library puts in front of each.
+    let text = text.replace(&format!("`{name} {name} "), &format!("`{name} "));
     let mut out = String::from(
         "<!-- Made by `make reference` from the program's own definitions: change those. -->\n\n",
     );
