@@ -3,7 +3,7 @@
 # this system in a mount namespace: it sees this system's programs and packages, and what it
 # changes goes when it ends. Needs root, dpkg, apt-get and rpm.
 #
-# Run it by `make pkg-test`, after `make pkg-deb pkg-rpm`.
+# Run it by `make pkg-test`, after `make pkg-deb pkg-rpm`; or with the packages to test.
 set -euo pipefail
 
 name=amd-container-toolkit-rs
@@ -126,15 +126,15 @@ test_deb() {
     export DEBIAN_FRONTEND=noninteractive
     local deb=/packages/$1
     check "lists its files" dpkg-deb --contents "$deb"
-    check "apt-get installs it" apt-get install -y --no-download "$deb"
+    check "apt-get installs it" apt-get install -y "$deb"
     is_what_was_installed
     check "amd-ctk enables the packaged unit" enable_unit
     check "apt-get removes it" apt-get remove -y $name
     check "what was there before is there, and nothing else" same_files /tmp/before
-    check "apt-get installs it again" apt-get install -y --no-download "$deb"
+    check "apt-get installs it again" apt-get install -y "$deb"
     check "amd-ctk enables the packaged unit" enable_unit
     check "an upgrade keeps the unit enabled" \
-        sh -c "apt-get install -y --reinstall --no-download $deb && test -L $wants"
+        sh -c "apt-get install -y --reinstall $deb && test -L $wants"
     check "apt-get purges it" apt-get purge -y $name
     check "what was there before is there, and nothing else" same_files /tmp/before
     check "it takes the place of amd-container-toolkit" takes_the_place_of_amds "$deb"
@@ -179,7 +179,8 @@ fi
 
 # --- outside -------------------------------------------------------------------------------
 
-# in_overlay COMMAND...: runs it in a copy of this system.
+# in_overlay PACKAGE COMMAND...: runs it in a copy of this system, with the package in
+# /packages.
 in_overlay() {
     # shellcheck disable=SC2016
     unshare --mount --pid --fork --kill-child bash -euc '
@@ -189,9 +190,10 @@ in_overlay() {
         mount -t overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work overlay /mnt/root
         cd /mnt/root
         mkdir -p packages
-        cp "$1"/bin/*.deb "$1"/bin/*.rpm "$1"/scripts/pkg-test.sh packages/
-        shift
+        cp "$1" "$2" packages/
+        shift 2
         mount -t proc proc proc
+        mount --rbind /sys sys
         mount --rbind /dev dev
         mount -t tmpfs tmpfs tmp
         mount -t tmpfs tmpfs run
@@ -199,7 +201,7 @@ in_overlay() {
         printf "#!/bin/sh\nexit 101\n" >usr/sbin/policy-rc.d
         chmod 755 usr/sbin/policy-rc.d
         exec chroot . "$@"
-    ' bash "$PWD" "$@"
+    ' bash "$PWD/scripts/pkg-test.sh" "$@"
 }
 
 make_uninstall_undoes_make_install() {
@@ -217,14 +219,17 @@ if [ "$(id -u)" -ne 0 ]; then
     echo "make pkg-test needs root: it installs packages, in a mount namespace" >&2
     exit 1
 fi
-for need in apt-get rpm unshare; do
+for need in apt-get make rpm unshare; do
     command -v "$need" >/dev/null || { echo "make pkg-test needs $need: install its package" >&2; exit 1; }
 done
-shopt -s nullglob
-packages=(bin/*.deb bin/*.rpm)
-if [ "${#packages[@]}" -ne 2 ]; then
-    echo 'make pkg-test needs both packages: run `make pkg-deb pkg-rpm`' >&2
-    exit 1
+packages=("$@")
+if [ "$#" -eq 0 ]; then
+    shopt -s nullglob
+    packages=(bin/*.deb bin/*.rpm)
+    if [ "${#packages[@]}" -ne 2 ]; then
+        echo 'make pkg-test needs both packages: run `make pkg-deb pkg-rpm`' >&2
+        exit 1
+    fi
 fi
 
 status=0
@@ -232,6 +237,6 @@ check "make uninstall removes what make install installed" make_uninstall_undoes
 [ "$failures" -eq 0 ] || status=1
 for package in "${packages[@]}"; do
     echo "=== $package, $(du -h "$package" | cut -f 1)"
-    in_overlay bash /packages/pkg-test.sh --inside "${package##*/}" || status=1
+    in_overlay "$(realpath "$package")" bash /packages/pkg-test.sh --inside "${package##*/}" || status=1
 done
 exit "$status"
