@@ -10,6 +10,8 @@ name=amd-container-toolkit-rs
 service=amd-cdi-refresh.service
 wants=/etc/systemd/system/multi-user.target.wants/$service
 failures=0
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 
 # check WHAT COMMAND...: says whether the command succeeds; of a function, each of its lines.
 check() {
@@ -19,7 +21,7 @@ check() {
     (
         set -e
         "$@"
-    ) >/tmp/check.log 2>&1
+    ) >"$log" 2>&1
     code=$?
     set -e
     if [ "$code" -eq 0 ]; then
@@ -27,7 +29,7 @@ check() {
     else
         failures=$((failures + 1))
         echo "FAILED: $what"
-        sed 's/^/    /' /tmp/check.log
+        sed 's/^/    /' "$log"
     fi
 }
 

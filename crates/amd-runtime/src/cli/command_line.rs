@@ -157,7 +157,7 @@ impl Command {
 
 /// The definition of the command line, for man pages, completions and the like.
 ///
-/// The parser takes a little more: each switch also with a value, see [`go_booleans`].
+/// The parser takes a little more: each switch also with a value, as in `--force=true`.
 pub fn definition() -> clap::Command {
     Cli::command()
 }
