@@ -155,6 +155,9 @@ asks_for_libraries_alone() {
 
 test_rpm() {
     local rpm=/packages/$1 flags=(--nodeps)
+    # Folders that systems with rpm have.
+    mkdir -p /usr/share/licenses /usr/share/zsh/site-functions
+    listing >/tmp/before
     # Debian's rpm wants to be sure.
     if rpm --help | grep -q force-debian; then
         flags+=(--force-debian)
