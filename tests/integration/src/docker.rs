@@ -44,7 +44,7 @@ impl<'h> Docker<'h> {
     /// When it does not come up or the image cannot be imported.
     #[track_caller]
     pub fn start(host: &'h SimulatedHost, runtime: &Path) -> Self {
-        Self::start_with(host, Some(runtime))
+        Self::start_with(host, Some(runtime), &[])
     }
 
     /// Starts it with the runtimes that the host's /etc/docker/daemon.json names.
@@ -53,23 +53,42 @@ impl<'h> Docker<'h> {
     /// When it does not come up or the image cannot be imported.
     #[track_caller]
     pub fn start_as_configured(host: &'h SimulatedHost) -> Self {
-        Self::start_with(host, None)
+        Self::start_with(host, None, &[])
+    }
+
+    /// As [`Self::start_as_configured`], as the only node of a swarm, in a network namespace
+    /// with nothing but a loopback device.
+    ///
+    /// # Panics
+    /// When it does not come up, the image cannot be imported or there is no swarm.
+    #[track_caller]
+    pub fn start_swarm(host: &'h SimulatedHost) -> Self {
+        let isolate = "busybox ip link set lo up && exec \"$@\"";
+        let docker = Self::start_with(host, None, &["unshare", "--net", "sh", "-c", isolate, "sh"]);
+        docker
+            .call(&["swarm", "init", "--advertise-addr", "127.0.0.1"])
+            .ok();
+        docker
     }
 
     #[track_caller]
-    fn start_with(host: &'h SimulatedHost, runtime: Option<&Path>) -> Self {
-        let docker = Self::launch(host, runtime).unwrap();
+    fn start_with(host: &'h SimulatedHost, runtime: Option<&Path>, within: &[&str]) -> Self {
+        let docker = Self::launch(host, runtime, within).unwrap();
         // Dropped, and so stopped and its log shown, where this fails.
         docker.prepare().unwrap();
         docker
     }
 
-    fn launch(host: &'h SimulatedHost, runtime: Option<&Path>) -> Result<Self> {
+    /// `within` is a command line that executes the one that follows it.
+    fn launch(host: &'h SimulatedHost, runtime: Option<&Path>, within: &[&str]) -> Result<Self> {
         let log = host
             .inside(|| fs::File::create(LOG))?
             .context("cannot create dockerd.log")?;
-        let mut dockerd = Command::new(require::find("dockerd").context("no dockerd")?);
+        let program = require::find("dockerd").context("no dockerd")?;
+        let mut words = within.iter().map(OsStr::new).chain([program.as_os_str()]);
+        let mut dockerd = Command::new(words.next().context("no program")?);
         dockerd
+            .args(words)
             .args(["--host", SOCKET, "--pidfile", PID_FILE])
             .args([
                 "--data-root",
@@ -114,7 +133,12 @@ impl<'h> Docker<'h> {
 
     fn import(&self) -> Result<()> {
         let dir = Path::new("/run/image");
-        self.host.inside(|| rootfs::create(dir))??;
+        let create = || match dir.exists() {
+            // An earlier dockerd of this host has imported it, too.
+            true => Ok(()),
+            false => rootfs::create(dir),
+        };
+        self.host.inside(create)??;
         let mut tar = self.host.spawn(
             Command::new("tar")
                 .arg("-C")

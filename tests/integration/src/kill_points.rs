@@ -53,15 +53,34 @@ pub fn modifying_calls(host: &SimulatedHost, command: &Command) -> Vec<KillPoint
     modifying(&trace)
 }
 
+impl KillPoint {
+    /// The name of the system call.
+    pub fn call(&self) -> &str {
+        &self.name
+    }
+}
+
 /// Runs the command and kills it as it enters a system call.
 ///
 /// # Panics
 /// When it ends before.
 #[track_caller]
 pub fn killed_at(host: &SimulatedHost, command: &Command, at: &KillPoint) {
-    let inject = format!("inject={}:signal=KILL:when={}", at.name, at.nth);
-    let outcome = strace(host, command, &["-e", &inject]);
+    let outcome = kill_at(host, command, at);
     assert_eq!(outcome.code, 137, "{at:?}: {outcome}");
+}
+
+/// As [`killed_at`], for a command that does not make the same calls each time. Whether it came
+/// that far.
+#[track_caller]
+pub fn was_killed_at(host: &SimulatedHost, command: &Command, at: &KillPoint) -> bool {
+    kill_at(host, command, at).code == 137
+}
+
+#[track_caller]
+fn kill_at(host: &SimulatedHost, command: &Command, at: &KillPoint) -> Outcome {
+    let inject = format!("inject={}:signal=KILL:when={}", at.name, at.nth);
+    strace(host, command, &["-e", &inject])
 }
 
 #[track_caller]

@@ -140,7 +140,7 @@ impl<'h> Runtime<'h> {
     /// Waits for a container's program to end.
     ///
     /// # Panics
-    /// When that takes more than ten seconds.
+    /// When that takes more than thirty seconds.
     #[track_caller]
     pub fn wait_stopped(&self, id: &str) {
         eventually("the container stops", || {
@@ -152,12 +152,15 @@ impl<'h> Runtime<'h> {
 /// Waits until something is so.
 ///
 /// # Panics
-/// When it is not after ten seconds.
+/// When it is not after thirty seconds.
 #[track_caller]
 pub fn eventually(what: &str, mut so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while !so() {
-        assert!(Instant::now() < deadline, "not within ten seconds: {what}");
+        assert!(
+            Instant::now() < deadline,
+            "not within thirty seconds: {what}"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }

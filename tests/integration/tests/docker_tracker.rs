@@ -1,0 +1,9 @@
+//! Exclusive GPUs through docker, and through Docker Swarm.
+
+#[path = "docker_tracker/docker.rs"]
+mod docker;
+#[path = "tracker/fixture.rs"]
+#[allow(dead_code, reason = "shared with the tests without docker")]
+mod fixture;
+#[path = "docker_tracker/swarm.rs"]
+mod swarm;
