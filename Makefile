@@ -13,7 +13,7 @@ SHARE    := bin/share
 # Where rustup puts cargo, for shells that have not read its profile.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help deps build release test lint fmt-check clippy doc reference demo bench crash-test \
+.PHONY: help deps build release test lint fmt-check clippy doc reference demo bench bench-tracker test-tracker crash-test \
 	install uninstall pkg-deb pkg-rpm pkg-test clean
 
 help: ## List the targets
@@ -56,6 +56,13 @@ bench: deps ## Compare with runc and crun, interleaved, with 0, 8 and 64 simulat
 
 crash-test: deps build ## Kill the runtime at every system call of create, start and delete (as root)
 	$(TARGET)/debug/crash_test
+
+bench-tracker: deps ## What the GPU tracker costs with 64 GPUs and 1,000 containers, interleaved (as root)
+	cargo build --release --workspace --bins
+	$(TARGET)/release/tracker_bench --runtime $(abspath $(TARGET))/release/amd-container-runtime
+
+test-tracker: deps ## A hundred rounds of 64 creates for one exclusive GPU, and every kill (as root, an hour)
+	TRACKER_ROUNDS=100 cargo test -p integration --test tracker -- --nocapture races:: killed::
 
 install: ## Install what `make release` built, below $(DESTDIR)$(PREFIX)
 	@for file in $(PROGRAMS:%=$(TARGET)/release/%) $(SHARE)/man; do \
