@@ -8,12 +8,24 @@ use std::process::{Command, Stdio};
 use integration::binary;
 use integration::bundle::Bundle;
 use integration::runtime::Runtime;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fixture::{
     SETTINGS, assert_in_use, bundle, ctk, exists, holders, host, host_with_exclusive, sleeper,
     status, write,
 };
+
+/// The example in the manual.
+fn documented() -> Value {
+    let manual = include_str!("../../../../docs/output-formats.md");
+    let section = manual.split("\n## `amd-ctk gpu-tracker status`").nth(1);
+    let example = section.unwrap().split("```json").nth(1).unwrap();
+    serde_json::from_str(example.split("```").next().unwrap()).unwrap()
+}
+
+fn keys(value: &Value) -> Vec<String> {
+    value.as_object().unwrap().keys().cloned().collect()
+}
 
 #[test]
 fn enable_finds_containers_that_run() {
@@ -137,6 +149,12 @@ fn status_shows_containers_with_what_is_known_of_them() {
     assert_eq!(container["bundle"], "/run/bundles/a");
     assert_eq!(container["root"], "/run/runtime-root");
     assert_eq!(status["gpus"][1]["memory_used_bytes"], json!(null));
+    assert_eq!(keys(gpu), keys(&documented()["gpus"][0]));
+    assert_eq!(
+        keys(container),
+        keys(&documented()["gpus"][0]["containers"][0])
+    );
+    assert_eq!(keys(&status), keys(&documented()));
 }
 
 #[test]
