@@ -18,8 +18,8 @@ pub const RESERVATION_FILE: &str = "gpus.json";
 /// Larger than any reservation: one of 64 GPUs takes 10 KiB.
 const LARGEST: u64 = 1 << 20;
 
-/// `O_NONBLOCK | O_NOFOLLOW`: a FIFO or a link in the place of a reservation is none.
-const PLAIN: i32 = 0o4000 | 0o400_000;
+/// A FIFO or a link in the place of a reservation is none.
+const PLAIN: i32 = libc::O_NONBLOCK | libc::O_NOFOLLOW;
 
 /// The annotations in which engines name the image: containerd's CRI plugin, CRI-O, nerdctl.
 const IMAGE_ANNOTATIONS: [&str; 4] = [
