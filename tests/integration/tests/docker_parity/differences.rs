@@ -1,0 +1,163 @@
+//! Where our runtime is not as runc 1.1, and why.
+
+use crate::compare::Part::{self, Code, Stderr, Stdout};
+
+/// A part of a case in which the two differ.
+#[derive(Debug)]
+pub struct Difference {
+    /// The case's name.
+    pub case: &'static str,
+    /// What differs.
+    pub part: Part,
+    /// What ours has in it.
+    pub ours: &'static str,
+    /// Why.
+    pub why: &'static str,
+}
+
+const fn differs(
+    case: &'static str,
+    part: Part,
+    ours: &'static str,
+    why: &'static str,
+) -> Difference {
+    Difference {
+        case,
+        part,
+        ours,
+        why,
+    }
+}
+
+const NEWER_RUNC: &str = "as runc says it from 1.2 on";
+const WORDS: &str = "the same error in other words";
+const CAUSES: &str = "libcontainer's own words for the causes";
+const NAMED_HIERARCHY: &str =
+    "libcontainer joins neither the hierarchy of systemd nor, beside v1, v2";
+const CGROUP_MOUNT: &str =
+    "read-only as a whole, so that no directory can be made in it; and mounted twice";
+
+/// All of them.
+pub const DIFFERENCES: &[Difference] = &[
+    differs(
+        "a-directory",
+        Stderr,
+        "\"/etc\": is a directory",
+        NEWER_RUNC,
+    ),
+    differs(
+        "exec-of-a-directory",
+        Stdout,
+        "\"/etc\": is a directory",
+        NEWER_RUNC,
+    ),
+    differs("path-through-a-file", Stderr, "not a directory", WORDS),
+    differs(
+        "program-of-root-alone-for-a-user",
+        Stderr,
+        "exec: \"/x/true\": permission denied",
+        WORDS,
+    ),
+    differs(
+        "no-format-that-can-be-executed",
+        Code,
+        "255",
+        "runc exits with 1 where execve(2) fails",
+    ),
+    differs(
+        "interpreter-is-not-there",
+        Code,
+        "255",
+        "runc exits with 1 where execve(2) fails",
+    ),
+    differs(
+        "exec-in-directories-that-cannot-be",
+        Stdout,
+        "ENOENT",
+        CAUSES,
+    ),
+    differs(
+        "groups-of-root",
+        Stdout,
+        "groups=0(root),0(root),77,88",
+        "a group that is listed is not left out for being the first one, too",
+    ),
+    differs(
+        "sysctl-of-a-wrong-value",
+        Stderr,
+        "net.ipv4.ip_forward=abc: Invalid argument",
+        WORDS,
+    ),
+    differs(
+        "sysctl-that-is-not",
+        Code,
+        "125",
+        "docker takes 127 from \"no such file\", which we do not say",
+    ),
+    differs(
+        "sysctl-that-is-not",
+        Stderr,
+        "open subpath in procfs failed",
+        CAUSES,
+    ),
+    differs("file-onto-a-directory", Stderr, "failed to mount", CAUSES),
+    differs("volume-onto-a-file", Stderr, "failed to mount", CAUSES),
+    differs("volume-into-proc", Stderr, "failed to mount", CAUSES),
+    differs("volume-onto-proc", Stderr, "BrokenChannel", CAUSES),
+    differs(
+        "mounts",
+        Stdout,
+        "/etc/hosts rw,relatime master",
+        "volumes stay slaves: rprivate is ignored",
+    ),
+    differs(
+        "mounts-read-only",
+        Stdout,
+        "/etc/hosts ro,relatime master",
+        "volumes stay slaves: rprivate is ignored",
+    ),
+    differs(
+        "tmpfs-over-files-of-the-image",
+        Stdout,
+        "1777 0:0\n1777 0:0",
+        "a tmpfs without a mode does not take that of the directory below it",
+    ),
+    differs(
+        "a-device-elsewhere",
+        Code,
+        "125",
+        "libcontainer makes devices below /dev alone",
+    ),
+    differs(
+        "a-device-elsewhere",
+        Stdout,
+        "",
+        "libcontainer makes devices below /dev alone",
+    ),
+    differs(
+        "a-device-elsewhere",
+        Stderr,
+        "/opt/null",
+        "libcontainer makes devices below /dev alone",
+    ),
+    differs(
+        "cgroup-mounts",
+        Stdout,
+        "/sys/fs/cgroup tmpfs ro",
+        CGROUP_MOUNT,
+    ),
+    differs("cgroups-cannot-be-written", Code, "1", CGROUP_MOUNT),
+    differs(
+        "cgroups-cannot-be-written",
+        Stderr,
+        "'/sys/fs/cgroup/x': Read-only",
+        CGROUP_MOUNT,
+    ),
+    differs("cgroups", Stdout, "name=systemd:/\n", NAMED_HIERARCHY),
+    differs(
+        "no-oom-killer",
+        Stdout,
+        "oom_kill_disable 0",
+        "libcontainer ignores disableOOMKiller",
+    ),
+];
