@@ -13,7 +13,7 @@ SHARE    := bin/share
 # Where rustup puts cargo, for shells that have not read its profile.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help deps build release test lint fmt-check clippy doc reference demo bench bench-tracker test-tracker crash-test \
+.PHONY: help deps build release test lint fmt-check clippy doc reference demo bench bench-tracker test-tracker crash-test fuzz \
 	install uninstall pkg-deb pkg-rpm pkg-test clean
 
 help: ## List the targets
@@ -63,6 +63,8 @@ bench-tracker: deps ## What the GPU tracker costs with 64 GPUs and 1,000 contain
 
 test-tracker: deps ## A hundred rounds of 64 creates for one exclusive GPU, and every kill (as root, an hour)
 	TRACKER_ROUNDS=100 cargo test -p integration --test tracker -- --nocapture races:: killed::
+fuzz: ## Fuzz specs, requests, KFD properties and CDI files; SECONDS_EACH=600 for ten minutes each
+	@scripts/fuzz.sh
 
 install: ## Install what `make release` built, below $(DESTDIR)$(PREFIX)
 	@for file in $(PROGRAMS:%=$(TARGET)/release/%) $(SHARE)/man; do \
