@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::ContainerId;
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use super::Context;
 
@@ -113,6 +113,12 @@ impl CheckpointArgs {
     pub fn run(self, context: &Context) -> Result<ExitCode> {
         // A container that is not there is the first thing to say.
         context.runtime.state(&self.id)?;
+        if let Some(parent) = &self.parent_path {
+            // runc's words.
+            ensure!(!parent.is_absolute(), "--parent-path must be relative");
+            let images = self.criu.image_path.clone().unwrap_or_default();
+            std::fs::read_dir(images.join(parent)).context("invalid --parent-path")?;
+        }
         refuse("checkpoint")
     }
 }

@@ -38,7 +38,7 @@ fn features() -> serde_json::Value {
         "linux": {
             "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
             "cgroup": {
-                "v1": true, "v2": true, "systemd": true, "systemdUser": false, "rdma": false,
+                "v1": true, "v2": true, "systemd": true, "systemdUser": false, "rdma": true,
             },
             "seccomp": {
                 "enabled": true,
@@ -59,6 +59,7 @@ fn features() -> serde_json::Value {
         },
         "annotations": {
             "amd.com/gpu": "AMD_VISIBLE_DEVICES",
+            "org.opencontainers.runc.checkpoint.enabled": "false",
             "io.github.seccomp.libseccomp.version": libseccomp_version(),
         },
     })
