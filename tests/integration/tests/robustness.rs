@@ -133,6 +133,35 @@ fn a_delete_that_was_killed_can_be_repeated() {
 }
 
 #[test]
+fn after_a_start_that_was_killed_the_container_waits_or_runs() {
+    let Some(host) = host(Cgroups::V1) else {
+        return;
+    };
+    if !require::programs(&["strace"]) {
+        return;
+    }
+    let runtime = Runtime::under_test(&host);
+    let bundle = bundle(&host, ID);
+    runtime.create(&bundle).ok();
+    let calls = crash::calls(&host, &runtime, &["start", ID]).unwrap();
+    runtime.call(&["delete", "--force", ID]).ok();
+
+    let mut killed = 0;
+    for call in calls.iter().skip(20).step_by(25) {
+        runtime.create(&bundle).ok();
+        killed += usize::from(crash::killed_at(&host, &runtime, call, &["start", ID]).unwrap());
+        // It fails where the program is on its way already.
+        let again = runtime.start(ID);
+        integration::runtime::eventually(&format!("{call:?}: it runs ({again})"), || {
+            runtime.state(ID)["status"] == "running"
+        });
+        runtime.call(&["delete", "--force", ID]).ok();
+        assert_nothing_left(&host, &runtime, &format!("{call:?}"));
+    }
+    assert!(killed > 2, "killed {killed} times only");
+}
+
+#[test]
 fn of_many_creates_of_one_id_one_succeeds() {
     let Some(host) = host(Cgroups::V1) else {
         return;
