@@ -59,9 +59,6 @@ pub enum Error {
     /// The options of the command contradict each other or the spec.
     #[error("{0}")]
     Usage(String),
-    /// A limit cannot be set as asked.
-    #[error("cannot update the limits of the container")]
-    Update(#[source] Box<dyn StdError + Send + Sync>),
     /// libcontainer failed at a step after the container was built.
     #[error("{what}")]
     Libcontainer {

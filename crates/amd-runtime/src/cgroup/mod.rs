@@ -13,6 +13,7 @@ mod paths;
 mod prepare;
 pub mod resources;
 pub mod stats;
+pub mod systemd;
 mod tree;
 pub mod visit;
 
@@ -80,6 +81,9 @@ pub enum CgroupError {
     /// A limit could not be set.
     #[error(transparent)]
     Limit(#[from] resources::LimitError),
+    /// systemd did not do its part.
+    #[error("the unit of the container")]
+    Unit(#[from] systemd::BusError),
     /// The cgroup has no freezer.
     #[error("the cgroup has no freezer: cannot pause")]
     NoFreezer,

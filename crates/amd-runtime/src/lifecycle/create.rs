@@ -16,10 +16,11 @@ use super::loopback;
 use super::undo::{Undo, recover};
 use super::{ContainerId, Runtime, write_pid};
 use crate::cgroup::resources::{Resources, Unsupported};
+use crate::cgroup::systemd::Unit;
 use crate::cgroup::visit::{Visit, join};
-use crate::cgroup::{Cgroup, fs_driver_cgroup, unified_dir_of};
+use crate::cgroup::{Cgroup, CgroupError, fs_driver_cgroup, unified_dir_of};
 use crate::device_cgroup::{DeviceCgroupError, DeviceRule, DeviceTable, enforce, rules_from_spec};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, chain};
 use crate::inject::inject;
 use crate::request;
 use crate::spec::cgroup_mount::show_own_v1;
@@ -113,19 +114,21 @@ impl Runtime {
             granted_nodes = grant.edits.device_nodes;
         }
         let reservation = self.reserve(&record, gpus)?;
-        // systemd sets the limits of the unit that it makes.
-        let mut limits = match self.systemd_cgroup {
-            true => None,
-            false => Some(take_limits(&mut spec)?),
-        };
-        let tasks = limits.as_mut().map(Resources::take_tasks);
+        let mut limits = take_limits(&mut spec)?;
         dir.save(&record)?;
         undo.watch(record.clone());
         write_config(&dir, &spec)?;
-        if let Some(limits) = &limits {
-            cgroup.make(limits.need_domain())?;
-            cgroup.set_limits(limits, Unsupported::Warn)?;
-        }
+        let unit = Unit::of(&cgroups_path).filter(|_| self.systemd_cgroup);
+        // What is left to do once there is a process: systemd makes no unit without one.
+        let limits_of_process = match unit {
+            Some(_) => limits,
+            None => {
+                let tasks = limits.take_tasks();
+                cgroup.make(limits.need_domain())?;
+                cgroup.set_limits(&limits, Unsupported::Warn)?;
+                tasks
+            }
+        };
 
         if options.give_stdio && !has_user_namespace(&spec) {
             stdio::give_to_user_of(&spec["process"])?;
@@ -162,9 +165,10 @@ impl Runtime {
             }
         }
 
-        if let Some(tasks) = &tasks {
-            cgroup.set_limits(tasks, Unsupported::Warn)?;
+        if let Some(unit) = &unit {
+            tell_systemd(unit, &limits_of_process, &rules)?;
         }
+        Cgroup::of(&record).set_limits(&limits_of_process, Unsupported::Warn)?;
         loopback::bring_up(&spec, pid)?;
         if options.console_socket.is_some() && !has_user_namespace(&spec) {
             stdio::give_terminal_of(pid, &spec["process"])?;
@@ -266,6 +270,17 @@ fn new_record(
         gpu_gids: Vec::new(),
         enforcement: None,
     })
+}
+
+/// Tells systemd what it would otherwise write anew without (`systemctl daemon-reload`). The device
+/// rules are in force without it, so that one that it does not take is no reason to fail.
+fn tell_systemd(unit: &Unit, limits: &Resources, rules: &[DeviceRule]) -> Result<()> {
+    unit.set_limits(limits).map_err(CgroupError::from)?;
+    let table = DeviceTable::of_container(rules).map_err(DeviceCgroupError::from)?;
+    if let Err(err) = unit.set_devices(&table) {
+        tracing::warn!("device rules of unit {}: {}", unit.name, chain(&err));
+    }
+    Ok(())
 }
 
 /// Whether the spec has hooks that the runtime runs while it builds the container.

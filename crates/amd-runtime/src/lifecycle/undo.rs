@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use super::reap::LIBCONTAINER_PROCESS;
 use super::status::Status;
 use crate::cgroup::Cgroup;
-use crate::error::Result;
+use crate::cgroup::systemd::Unit;
+use crate::error::{Result, chain};
 use crate::state::{ContainerDir, Lock, Record};
 
 /// Removes a container that is being created when it is dropped before
@@ -89,6 +90,20 @@ fn recover_unfinished(record: &Record) -> Result<()> {
 /// # Errors
 /// Where a process survives or a directory stays.
 pub fn recover(record: &Record) -> Result<()> {
+    let recovered = recover_cgroup(record);
+    let unit = Unit::of(&record.cgroups_path).filter(|_| record.systemd_cgroup);
+    if let Some(Err(err)) = unit.map(|unit| unit.remove()) {
+        // An empty scope goes by itself, unless it has failed.
+        tracing::warn!(
+            "removing the unit of container {}: {}",
+            record.id,
+            chain(&err)
+        );
+    }
+    recovered
+}
+
+fn recover_cgroup(record: &Record) -> Result<()> {
     if record.init.is_none() {
         return recover_unfinished(record);
     }

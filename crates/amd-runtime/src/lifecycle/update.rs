@@ -3,8 +3,9 @@
 use super::limits::Limits;
 use super::status::Status;
 use super::{ContainerId, Runtime};
-use crate::cgroup::Cgroup;
 use crate::cgroup::resources::Unsupported;
+use crate::cgroup::systemd::Unit;
+use crate::cgroup::{Cgroup, CgroupError};
 use crate::error::{Error, Result};
 
 impl Runtime {
@@ -18,6 +19,10 @@ impl Runtime {
             return Err(Error::not_running(id));
         }
         let resources = limits.into_resources()?;
-        Ok(Cgroup::of(&record).set_limits(&resources, Unsupported::Refuse)?)
+        Cgroup::of(&record).set_limits(&resources, Unsupported::Refuse)?;
+        if let Some(unit) = Unit::of(&record.cgroups_path).filter(|_| record.systemd_cgroup) {
+            unit.set_limits(&resources).map_err(CgroupError::from)?;
+        }
+        Ok(())
     }
 }

@@ -68,6 +68,16 @@ pub enum LimitError {
     },
 }
 
+/// Shares of CPU time as a weight of v2.
+pub(super) fn cpu_weight(shares: u64) -> u64 {
+    v2::weight_of_shares(shares)
+}
+
+/// The limit of swap alone, where it follows from what is named.
+pub(super) fn swap_of(memory: &Memory) -> Option<i64> {
+    v2::swap_alone(memory)
+}
+
 /// What is done with a limit that this kind of cgroup has no means for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsupported {

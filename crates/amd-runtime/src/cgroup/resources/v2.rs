@@ -101,6 +101,22 @@ fn memory(memory: &Memory, files: &impl Files) -> Result<Vec<Write>, LimitError>
     Ok(writes)
 }
 
+/// A cgroup of which nothing is known.
+struct Unread;
+
+impl Files for Unread {
+    fn read(&self, _: &str) -> Option<String> {
+        None
+    }
+}
+
+/// As [`swap_max`], by what is named alone.
+pub fn swap_alone(memory: &Memory) -> Option<i64> {
+    swap_max(set(memory.limit), set(memory.swap), &Unread)
+        .ok()
+        .flatten()
+}
+
 /// The limit of swap alone: the spec has that of memory and swap together. `None` where it stays.
 fn swap_max(
     limit: Option<i64>,

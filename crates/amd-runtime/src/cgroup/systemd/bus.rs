@@ -1,0 +1,397 @@
+//! Calls to systemd's manager object, over its private socket: D-Bus from peer to peer, for root,
+//! without a bus daemon (D-Bus specification, "Message Protocol" and "Authentication Protocol").
+//!
+//! The few calls need a fraction of a D-Bus library, and libcgroups keeps its own to itself.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use super::properties::Property;
+
+const SOCKET: &str = "/run/systemd/private";
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Beyond any answer of these calls.
+const LONGEST: usize = 1 << 20;
+
+/// Why systemd did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    /// The socket could not be used.
+    #[error("cannot talk to systemd at {SOCKET}")]
+    Io(#[from] io::Error),
+    /// systemd does not let this user in, or does not speak D-Bus.
+    #[error("systemd refuses the connection: {0:?}")]
+    Refused(String),
+    /// systemd answered with an error.
+    #[error("systemd: {message} ({name})")]
+    Failed {
+        /// Name of the error on the bus.
+        name: String,
+        /// What it says.
+        message: String,
+    },
+}
+
+impl BusError {
+    /// Whether there is no such unit, or it is not loaded.
+    pub fn is_no_such_unit(&self) -> bool {
+        matches!(self, Self::Failed { name, .. } if name.ends_with(".NoSuchUnit"))
+    }
+}
+
+/// A value of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// `b`
+    Bool(bool),
+    /// `t`
+    Number(u64),
+    /// `s`
+    Text(String),
+    /// `ay`
+    Bytes(Vec<u8>),
+    /// `a(ss)`: devices, and what may be done with them.
+    Devices(Vec<(String, String)>),
+    /// `a(sv)`: properties of a unit.
+    Properties(Vec<Property>),
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl From<u64> for Value {
+    fn from(value: u64) -> Self {
+        Self::Number(value)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Self::Text(value.to_owned())
+    }
+}
+
+impl Value {
+    fn signature(&self) -> &'static str {
+        match self {
+            Self::Bool(_) => "b",
+            Self::Number(_) => "t",
+            Self::Text(_) => "s",
+            Self::Bytes(_) => "ay",
+            Self::Devices(_) => "a(ss)",
+            Self::Properties(_) => "a(sv)",
+        }
+    }
+}
+
+/// Bytes of a message, aligned as D-Bus wants them, in little endian.
+#[derive(Debug, Default)]
+struct Marshal(Vec<u8>);
+
+impl Marshal {
+    fn align(&mut self, to: usize) {
+        self.0.resize(self.0.len().next_multiple_of(to), 0);
+    }
+
+    fn u32(&mut self, value: u32) {
+        self.align(4);
+        self.0.extend(value.to_le_bytes());
+    }
+
+    fn text(&mut self, text: &str) {
+        self.u32(text.len() as u32);
+        self.0.extend(text.as_bytes());
+        self.0.push(0);
+    }
+
+    fn signature(&mut self, signature: &str) {
+        self.0.push(signature.len() as u8);
+        self.0.extend(signature.as_bytes());
+        self.0.push(0);
+    }
+
+    /// An array of elements of this alignment; its length is that of what `fill` adds.
+    fn array(&mut self, alignment: usize, fill: impl FnOnce(&mut Self)) {
+        self.u32(0);
+        let length = self.0.len() - 4;
+        self.align(alignment);
+        let begin = self.0.len();
+        fill(self);
+        let size = (self.0.len() - begin) as u32;
+        self.0[length..length + 4].copy_from_slice(&size.to_le_bytes());
+    }
+
+    fn value(&mut self, value: &Value) {
+        match value {
+            Value::Bool(value) => self.u32(u32::from(*value)),
+            Value::Number(value) => {
+                self.align(8);
+                self.0.extend(value.to_le_bytes());
+            }
+            Value::Text(text) => self.text(text),
+            Value::Bytes(bytes) => self.array(1, |out| out.0.extend(bytes)),
+            Value::Devices(devices) => self.array(8, |out| {
+                for (device, access) in devices {
+                    out.align(8);
+                    out.text(device);
+                    out.text(access);
+                }
+            }),
+            Value::Properties(properties) => self.array(8, |out| {
+                for property in properties {
+                    out.align(8);
+                    out.text(property.name);
+                    out.signature(property.value.signature());
+                    out.value(&property.value);
+                }
+            }),
+        }
+    }
+}
+
+/// A method call of `org.freedesktop.systemd1.Manager`.
+fn method_call(serial: u32, member: &str, arguments: &[Value]) -> Vec<u8> {
+    let mut body = Marshal::default();
+    let mut signature = String::new();
+    for argument in arguments {
+        signature.push_str(argument.signature());
+        body.value(argument);
+    }
+    const LITTLE_ENDIAN: u8 = b'l';
+    const METHOD_CALL: u8 = 1;
+    const NO_FLAGS: u8 = 0;
+    const PROTOCOL: u8 = 1;
+    let mut message = Marshal(vec![LITTLE_ENDIAN, METHOD_CALL, NO_FLAGS, PROTOCOL]);
+    message.u32(body.0.len() as u32);
+    message.u32(serial);
+    message.array(8, |out| {
+        for (code, kind, text) in [
+            (1, "o", "/org/freedesktop/systemd1"),
+            (2, "s", "org.freedesktop.systemd1.Manager"),
+            (3, "s", member),
+            (6, "s", "org.freedesktop.systemd1"),
+        ] {
+            out.align(8);
+            out.0.push(code);
+            out.signature(kind);
+            out.text(text);
+        }
+        out.align(8);
+        out.0.push(8);
+        out.signature("g");
+        out.signature(&signature);
+    });
+    message.align(8);
+    message.0.extend(body.0);
+    message.0
+}
+
+/// A connection to systemd.
+#[derive(Debug)]
+pub struct Bus {
+    stream: BufReader<UnixStream>,
+    serial: u32,
+}
+
+impl Bus {
+    /// Connects as this user, who must be root.
+    ///
+    /// # Errors
+    /// Where systemd is not there or refuses.
+    pub fn connect() -> Result<Self, BusError> {
+        Self::over(UnixStream::connect(SOCKET)?)
+    }
+
+    fn over(stream: UnixStream) -> Result<Self, BusError> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let mut stream = BufReader::new(stream);
+        // The user's number, its digits in hexadecimal.
+        let uid = nix::unistd::geteuid().to_string();
+        let digits: String = uid.bytes().map(|digit| format!("{digit:02x}")).collect();
+        let hello = format!("\0AUTH EXTERNAL {digits}\r\n");
+        stream.get_mut().write_all(hello.as_bytes())?;
+        let mut answer = String::new();
+        stream.by_ref().take(1024).read_line(&mut answer)?;
+        if !answer.starts_with("OK ") {
+            return Err(BusError::Refused(answer.trim().to_owned()));
+        }
+        stream.get_mut().write_all(b"BEGIN\r\n")?;
+        Ok(Self { stream, serial: 0 })
+    }
+
+    /// Calls a method and waits for its answer, of which only the success counts.
+    ///
+    /// # Errors
+    /// Where systemd refuses or the connection breaks.
+    pub fn call(&mut self, member: &str, arguments: &[Value]) -> Result<(), BusError> {
+        self.serial += 1;
+        let message = method_call(self.serial, member, arguments);
+        self.stream.get_mut().write_all(&message)?;
+        loop {
+            match self.receive()? {
+                Some(answer) => return answer,
+                // A signal.
+                None => continue,
+            }
+        }
+    }
+
+    /// The next message: an answer, or something else.
+    fn receive(&mut self) -> Result<Option<Result<(), BusError>>, BusError> {
+        let mut fixed = [0; 16];
+        self.stream.read_exact(&mut fixed)?;
+        let number = |at: usize| {
+            let bytes = [fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]];
+            u32::from_le_bytes(bytes) as usize
+        };
+        let (body, fields) = (number(4), number(12));
+        if fixed[0] != b'l' || body > LONGEST || fields > LONGEST {
+            let what = "a message that is none of D-Bus in little endian";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what).into());
+        }
+        let mut rest = vec![0; (16 + fields).next_multiple_of(8) - 16 + body];
+        self.stream.read_exact(&mut rest)?;
+        let (head, body) = rest.split_at(rest.len() - body);
+        Ok(match fixed[1] {
+            2 => Some(Ok(())),
+            3 => Some(Err(BusError::Failed {
+                name: error_name(head),
+                message: first_text(body),
+            })),
+            _ => None,
+        })
+    }
+}
+
+/// The header field ERROR_NAME, code 4: `4 1 's' 0 LENGTH text 0`.
+fn error_name(fields: &[u8]) -> String {
+    let starts = |window: &[u8]| window == [4, 1, b's', 0];
+    let at = fields.windows(4).position(starts);
+    at.map_or_else(String::new, |at| first_text(&fields[at + 4..]))
+}
+
+/// The string that these bytes begin with.
+fn first_text(bytes: &[u8]) -> String {
+    let Some((length, rest)) = bytes.split_first_chunk::<4>() else {
+        return String::new();
+    };
+    let length = u32::from_le_bytes(*length) as usize;
+    let text = rest.get(..length).unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_what_the_specification_says() {
+        let call = method_call(7, "StopUnit", &["a.scope".into(), "replace".into()]);
+        assert_eq!(call[..4], [b'l', 1, 0, 1]);
+        // s "a.scope" is 12 bytes, s "replace" 12 more.
+        assert_eq!(call[4..12], [24, 0, 0, 0, 7, 0, 0, 0]);
+        assert_eq!(call.len() % 8, 0);
+        let body = &call[call.len() - 24..];
+        assert_eq!(body, b"\x07\0\0\0a.scope\0\x07\0\0\0replace\0");
+        let text = String::from_utf8_lossy(&call);
+        for field in [
+            "\x01\x01o\0",
+            "/org/freedesktop/systemd1\0",
+            "\x08\x01g\0\x02ss\0",
+        ] {
+            assert!(text.contains(field), "{field:?} in {text:?}");
+        }
+    }
+
+    #[test]
+    fn properties_are_structs_aligned_to_eight_bytes() {
+        let mut out = Marshal::default();
+        out.value(&Value::Properties(vec![
+            Property::new("A", "xy"),
+            Property::new("B", 5_u64),
+        ]));
+        let mut expected = vec![44, 0, 0, 0, 0, 0, 0, 0];
+        expected.extend(b"\x01\0\0\0A\0\x01s\0\0\0\0\x02\0\0\0xy\0\0\0\0\0\0");
+        expected.extend(b"\x01\0\0\0B\0\x01t\0\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0");
+        assert_eq!(out.0[8..], expected[8..]);
+        assert_eq!(out.0.len(), expected.len());
+        assert_eq!(out.0[0] as usize, expected.len() - 8);
+    }
+
+    /// A peer that lets in whom it is told to and answers one call.
+    fn peer(
+        greeting: &'static str,
+        answer: Vec<u8>,
+    ) -> (UnixStream, std::thread::JoinHandle<Vec<u8>>) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let thread = std::thread::spawn(move || {
+            let mut theirs = BufReader::new(theirs);
+            let mut said = Vec::new();
+            theirs.read_until(b'\n', &mut said).unwrap();
+            theirs.get_mut().write_all(greeting.as_bytes()).unwrap();
+            theirs.read_until(b'\n', &mut said).unwrap();
+            let mut fixed = [0; 16];
+            if theirs.read_exact(&mut fixed).is_ok() {
+                theirs.get_mut().write_all(&answer).unwrap();
+            }
+            said
+        });
+        (ours, thread)
+    }
+
+    fn answer(kind: u8, fields: &[u8], body: &[u8]) -> Vec<u8> {
+        let mut out = Marshal(vec![b'l', kind, 0, 1]);
+        out.u32(body.len() as u32);
+        out.u32(1);
+        out.u32(fields.len() as u32);
+        out.0.extend(fields);
+        out.align(8);
+        out.0.extend(body);
+        out.0
+    }
+
+    #[test]
+    fn a_call_waits_for_its_answer_and_passes_signals_over() {
+        let mut signal = answer(4, b"", b"");
+        signal.extend(answer(2, b"\x05\x01u\0\x01\0\0\0", b""));
+        let (ours, peer) = peer("OK 1234\r\n", signal);
+        let mut bus = Bus::over(ours).unwrap();
+        bus.call("ResetFailedUnit", &["a.scope".into()]).unwrap();
+        drop(bus);
+        let said = String::from_utf8(peer.join().unwrap()).unwrap();
+        assert!(said.starts_with("\0AUTH EXTERNAL 3"), "{said:?}");
+        assert!(said.ends_with("\r\nBEGIN\r\n"), "{said:?}");
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_name() {
+        let name = "org.freedesktop.systemd1.NoSuchUnit";
+        let mut fields = Marshal(vec![4, 1, b's', 0]);
+        fields.text(name);
+        let mut body = Marshal::default();
+        body.text("Unit a.scope not loaded.");
+        let (ours, peer) = peer("OK 1\r\n", answer(3, &fields.0, &body.0));
+        let mut bus = Bus::over(ours).unwrap();
+        let err = bus.call("StopUnit", &["a.scope".into()]).unwrap_err();
+        assert!(err.is_no_such_unit());
+        assert_eq!(
+            err.to_string(),
+            format!("systemd: Unit a.scope not loaded. ({name})")
+        );
+        drop(bus);
+        peer.join().unwrap();
+    }
+
+    #[test]
+    fn who_is_not_let_in_is_told_so() {
+        let (ours, peer) = peer("REJECTED EXTERNAL\r\n", Vec::new());
+        let err = Bus::over(ours).unwrap_err();
+        assert!(matches!(err, BusError::Refused(_)), "{err}");
+        peer.join().unwrap();
+    }
+}
