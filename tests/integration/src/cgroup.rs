@@ -43,6 +43,22 @@ pub fn below(cgroup: &str) -> Result<Vec<PathBuf>> {
     Ok(all)
 }
 
+/// Thaws `cgroup` and all below it: on v1 a frozen process does not die of SIGKILL.
+///
+/// # Errors
+/// Where a directory cannot be read.
+pub fn thaw(cgroup: &str) -> Result<()> {
+    let root = Path::new("/sys/fs/cgroup/freezer").join(cgroup.trim_start_matches('/'));
+    for dir in below(cgroup)?.into_iter().chain([root]) {
+        let state = dir.join("freezer.state");
+        if state.exists() {
+            // Gone meanwhile is as good.
+            let _ = fs::write(state, "THAWED");
+        }
+    }
+    Ok(())
+}
+
 /// Removes `cgroup` and all below it from every hierarchy.
 ///
 /// # Errors

@@ -57,6 +57,7 @@ pub fn run(cgroup: &str) -> Result<()> {
 
     // Gone already is as good.
     let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
+    cgroup::thaw(cgroup)?;
     reap(WaitPidFlag::empty());
     remove_cgroups(cgroup)
 }
