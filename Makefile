@@ -63,6 +63,7 @@ bench-tracker: deps ## What the GPU tracker costs with 64 GPUs and 1,000 contain
 
 test-tracker: deps ## A hundred rounds of 64 creates for one exclusive GPU, and every kill (as root, an hour)
 	TRACKER_ROUNDS=100 cargo test -p integration --test tracker -- --nocapture races:: killed::
+
 fuzz: ## Fuzz specs, requests, KFD properties and CDI files; SECONDS_EACH=600 for ten minutes each
 	@scripts/fuzz.sh
 
