@@ -104,12 +104,21 @@ struct Document {
 /// # Errors
 /// [`TrackerError::Settings`] where the file is torn, empty, or of another version.
 pub(crate) fn load(path: &Path) -> Result<Loaded, TrackerError> {
+    reload(path, None)
+}
+
+/// As [`load`], and parses nothing where the file is the one that was read `before`.
+pub(crate) fn reload(path: &Path, before: Option<Loaded>) -> Result<Loaded, TrackerError> {
     let mut file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Loaded::default()),
         file => file.map_err(TrackerError::io("cannot open", path))?,
     };
     let io = TrackerError::io;
     let meta = file.metadata().map_err(io("cannot read", path))?;
+    let stamp = format!("{}:{}.{}", meta.ino(), meta.mtime(), meta.mtime_nsec());
+    if let Some(before) = before.filter(|before| before.stamp == stamp) {
+        return Ok(before);
+    }
     let mut text = String::new();
     (&mut file)
         .take(LARGEST)
@@ -117,7 +126,7 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, TrackerError> {
         .map_err(|error| unreadable(path, error.to_string()))?;
     Ok(Loaded {
         settings: parse(&text).map_err(|reason| unreadable(path, reason))?,
-        stamp: format!("{}:{}.{}", meta.ino(), meta.mtime(), meta.mtime_nsec()),
+        stamp,
     })
 }
 

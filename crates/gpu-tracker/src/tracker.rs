@@ -42,10 +42,11 @@ impl Tracker {
     /// it cannot be known what is exclusive.
     pub fn reserve(&self, reservation: &Reservation) -> Result<(), TrackerError> {
         let registered = roots::register(&self.files, &reservation.root);
-        if self.is_enabled()? {
+        let settings = self.load_settings()?;
+        if settings.settings.enabled {
             let dir = self.files.roots();
             registered.map_err(TrackerError::io("cannot leave a link in", &dir))?;
-            return self.reserve_locked(reservation);
+            return self.reserve_locked(reservation, settings);
         }
         if let Err(error) = registered {
             // Only `amd-ctk gpu-tracker` misses it.
@@ -58,7 +59,7 @@ impl Tracker {
         if !self.is_enabled()? {
             return Ok(());
         }
-        let reserved = self.reserve_locked(reservation);
+        let reserved = self.reserve_locked(reservation, settings);
         if reserved.is_err() {
             // For those who wait for the lock.
             match before {
@@ -92,10 +93,15 @@ impl Tracker {
         })
     }
 
-    fn reserve_locked(&self, reservation: &Reservation) -> Result<(), TrackerError> {
+    /// `settings` are those before the lock was asked for.
+    fn reserve_locked(
+        &self,
+        reservation: &Reservation,
+        mut settings: Loaded,
+    ) -> Result<(), TrackerError> {
         loop {
             let lock = Lock::take(&self.files)?;
-            let settings = self.load_settings()?;
+            settings = settings::reload(&self.files.settings(), Some(settings))?;
             let exclusive: Vec<&GrantedGpu> = reservation
                 .gpus
                 .iter()
