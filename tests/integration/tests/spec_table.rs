@@ -3,6 +3,8 @@
 
 #[path = "spec_table/cgroup.rs"]
 mod cgroup;
+#[path = "spec_table/command.rs"]
+mod command;
 #[path = "spec_table/file.rs"]
 mod file;
 #[path = "spec_table/hooks.rs"]

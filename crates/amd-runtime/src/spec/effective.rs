@@ -50,20 +50,24 @@ pub fn effective(mut spec: Value, id: &ContainerId, rootfs: &Path) -> Result<Val
 /// Where a field that has to be changed is of the wrong type.
 pub fn normalize_process(process: &mut Value) -> Result<(), SpecError> {
     drop_unset_no_new_privileges(process);
-    drop_empty_profile(process);
+    drop_empty_texts(process);
     drop_unknown_capabilities(process);
     set_umask(process)?;
     name_every_capability_set(process)
 }
 
-/// libcontainer takes an empty profile for one to be set.
-fn drop_empty_profile(process: &mut Value) {
-    if process
-        .get("apparmorProfile")
-        .is_some_and(|name| name == "")
-        && let Some(process) = process.as_object_mut()
+/// libcontainer takes an empty profile for one to be set, and oci-spec an empty list of
+/// CPUs for an error.
+fn drop_empty_texts(process: &mut Value) {
+    let empty = |value: &mut Value| value.as_str().is_some_and(str::is_empty);
+    if let Some(process) = process.as_object_mut()
+        && process.get_mut("apparmorProfile").is_some_and(empty)
     {
         process.shift_remove("apparmorProfile");
+    }
+    let affinity = process.get_mut("execCPUAffinity");
+    if let Some(affinity) = affinity.and_then(Value::as_object_mut) {
+        affinity.retain(|_, cpus| !empty(cpus));
     }
 }
 

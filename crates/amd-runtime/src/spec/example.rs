@@ -85,7 +85,7 @@ pub fn make_rootless(spec: &mut Value, uid: u32, gid: u32) {
         if mount["destination"] == "/sys" {
             *mount = json!({"destination": "/sys", "type": "none", "source": "/sys",
                 "options": ["rbind", "nosuid", "noexec", "nodev", "ro"]});
-        } else if let Some(options) = mount["options"].as_array_mut() {
+        } else if let Some(options) = mount.get_mut("options").and_then(Value::as_array_mut) {
             options.retain(|option| {
                 !option
                     .as_str()
@@ -110,6 +110,8 @@ mod tests {
         make_rootless(&mut spec, 1000, 100);
         assert_eq!(spec["linux"]["uidMappings"][0]["hostID"], 1000);
         assert!(spec["linux"].get("resources").is_none());
+        // /proc has no options, and gets none.
+        assert!(spec["mounts"][0].get("options").is_none());
         let namespaces = spec["linux"]["namespaces"].as_array().unwrap();
         assert!(namespaces.iter().any(|ns| ns["type"] == "user"));
         assert!(!namespaces.iter().any(|ns| ns["type"] == "network"));

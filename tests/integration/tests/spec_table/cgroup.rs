@@ -49,7 +49,7 @@ fn limits() {
         resource("pids", json!({"limit": -1})),
         resource("pids", json!({})),
         resource("unified", json!({})),
-        resource("unified", json!({"../pids.max": "1"})).refused("must be a file name"),
-        resource("unified", json!({"": "1"})).refused("must be a file name"),
+        resource("unified", json!({"pids.max": "1"})).refused("cannot use unified on cgroup v1"),
+        resource("unified", json!({"../pids.max": "1"})).refused("invalid configuration"),
     ]);
 }

@@ -149,6 +149,24 @@ fn fields_of_newer_runcs() {
             )
             .refused("invalid memory policy flag"),
         ),
+        ignored(
+            set(
+                "memoryPolicy",
+                json!({"mode": "MPOL_DEFAULT", "nodes": "0-7"}),
+            )
+            .refused("requires 0 nodes but got 8"),
+        ),
+        ignored(
+            set("memoryPolicy", json!({"mode": "MPOL_BIND"}))
+                .refused("requires at least one node but got 0"),
+        ),
+        ignored(
+            set(
+                "memoryPolicy",
+                json!({"mode": "MPOL_BIND", "nodes": "0-9876543210"}),
+            )
+            .refused("invalid memory policy nodes"),
+        ),
         ignored(set("netDevices", json!({"a/b": {}})).refused("invalid network device name")),
         ignored(
             set("netDevices", json!({"a": {"name": ".."}})).refused("invalid network device name"),

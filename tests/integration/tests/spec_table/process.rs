@@ -197,6 +197,14 @@ fn scheduling() {
         ignored(io(json!({"class": "NO_SUCH", "priority": 1})).refused("ioPriority.Class")),
         ignored(io(json!({})).refused("ioPriority.Class")),
         io(json!({"class": "IOPRIO_CLASS_BE", "priority": 4})),
+        ignored(
+            Row::set("/process/execCPUAffinity", json!({"initial": "3-1"}))
+                .refused("execCPUAffinity.initial"),
+        ),
+        Row::set(
+            "/process/execCPUAffinity",
+            json!({"initial": "0", "final": ""}),
+        ),
     ]);
 }
 

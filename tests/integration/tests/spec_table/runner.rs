@@ -74,7 +74,7 @@ fn differs_from_runc(row: &Row, seen: &Seen) -> Option<String> {
 }
 
 /// Debian 12's runc, where it is installed. What others make of a row is not written down.
-fn runc_1_1() -> Option<PathBuf> {
+pub fn runc_1_1() -> Option<PathBuf> {
     if !require::programs(&["runc"]) {
         return None;
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use libcgroups::common::{CgroupSetup, get_cgroup_setup};
 use serde_json::Value;
 
 use super::super::clean_path;
@@ -26,6 +27,11 @@ pub(super) fn check(linux: &Value) -> Result<(), SpecError> {
     let unified = linux
         .pointer("/resources/unified")
         .and_then(Value::as_object);
+    if unified.is_some_and(|unified| !unified.is_empty())
+        && !matches!(get_cgroup_setup(), Ok(CgroupSetup::Unified))
+    {
+        return refuse("invalid configuration: cannot use unified on cgroup v1");
+    }
     for key in unified.into_iter().flat_map(|entries| entries.keys()) {
         if key.is_empty()
             || Path::new(key)

@@ -3,7 +3,7 @@
 use oci_spec::runtime::{LinuxPersonalityDomain, MemoryPolicyFlagType, MemoryPolicyModeType};
 use serde_json::Value;
 
-use super::{SpecError, is_name_of, items, refuse, text, texts};
+use super::{SpecError, is_name_of, items, numbers, refuse, text, texts};
 
 /// The longest name of a network interface, with the NUL after it (`IFNAMSIZ`).
 const IFNAMSIZ: usize = 16;
@@ -36,9 +36,22 @@ fn check_memory_policy(policy: &Value) -> Result<(), SpecError> {
     if !is_name_of::<MemoryPolicyModeType>(mode) {
         return refuse(format!("invalid memory policy mode {mode:?}"));
     }
-    match texts(policy, "flags").find(|flag| !is_name_of::<MemoryPolicyFlagType>(flag)) {
-        Some(flag) => refuse(format!("invalid memory policy flag {flag:?}")),
-        None => Ok(()),
+    if let Some(flag) =
+        texts(policy, "flags").find(|flag| !is_name_of::<MemoryPolicyFlagType>(flag))
+    {
+        return refuse(format!("invalid memory policy flag {flag:?}"));
+    }
+    let nodes = text(policy, "nodes");
+    let Some(count) = numbers::count(nodes) else {
+        return refuse(format!("invalid memory policy nodes {nodes:?}"));
+    };
+    match mode {
+        "MPOL_DEFAULT" | "MPOL_LOCAL" if count != 0 => refuse(format!(
+            "memory policy mode requires 0 nodes but got {count}"
+        )),
+        "MPOL_DEFAULT" | "MPOL_LOCAL" | "MPOL_PREFERRED" => Ok(()),
+        _ if count == 0 => refuse("memory policy mode requires at least one node but got 0"),
+        _ => Ok(()),
     }
 }
 

@@ -8,6 +8,7 @@ mod hooks;
 mod linux;
 mod mounts;
 mod namespaces;
+mod numbers;
 mod process;
 mod seccomp;
 mod sysctl;

@@ -8,7 +8,7 @@ use oci_spec::runtime::{
 };
 use serde_json::Value;
 
-use super::{SpecError, is_name_of, items, refuse, text, texts};
+use super::{SpecError, is_name_of, items, numbers, refuse, text, texts};
 
 /// Checks a process whose fields have their types.
 pub(super) fn check(process: &Value) -> Result<(), SpecError> {
@@ -43,6 +43,13 @@ pub(super) fn check(process: &Value) -> Result<(), SpecError> {
         return refuse(format!(
             "process.oomScoreAdj must be from -1000 to 1000, and is {score}"
         ));
+    }
+    let affinity = process.get("execCPUAffinity").unwrap_or(&Value::Null);
+    for field in ["initial", "final"] {
+        let cpus = text(affinity, field);
+        if numbers::count(cpus).is_none() {
+            return refuse(format!("invalid execCPUAffinity.{field}: {cpus:?}"));
+        }
     }
     process.get("scheduler").map_or(Ok(()), check_scheduler)?;
     process.get("ioPriority").map_or(Ok(()), check_io_priority)
