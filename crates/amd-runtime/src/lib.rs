@@ -18,8 +18,8 @@
 //! Data flows one way, through these modules:
 //! [`request`] (does the spec ask for GPUs?), the `discovery` crate (which GPUs are
 //! there, which are meant), [`inject`] (their nodes, rules and groups in the spec),
-//! [`spec::effective`] (the form that libcontainer builds right), [`lifecycle`] (build,
-//! enforce, run), [`device_cgroup`] (the device rules, in force and checked).
+//! [`spec::effective`] (the form that libcontainer builds right), [`mounts`] (the root
+//! filesystem), [`lifecycle`] (build, enforce, run), [`device_cgroup`] (the device rules, in force and checked).
 
 #![cfg_attr(test, allow(missing_docs))]
 
@@ -33,6 +33,9 @@ pub mod id;
 pub mod inject;
 pub mod keyring;
 pub mod lifecycle;
+mod mount_api;
+pub mod mounts;
+pub mod reentry;
 pub mod request;
 pub mod seal;
 pub mod settings;

@@ -9,6 +9,7 @@ use super::causes::Causes;
 use super::executor::Program;
 use super::reap::reap_failed_build;
 use crate::error::chain;
+use crate::mounts::Handover;
 use crate::state::ContainerDir;
 
 /// Why libcontainer could not build a container or start a process in one: its
@@ -16,6 +17,14 @@ use crate::state::ContainerDir;
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct BuildError(String);
+
+impl BuildError {
+    /// The failure of the root filesystem instead, where that is what failed: libcontainer
+    /// knows of a hook only.
+    pub fn or_of(self, rootfs: Option<&Handover>) -> Self {
+        rootfs.and_then(Handover::failure).map_or(self, Self)
+    }
+}
 
 /// What libcontainer is told beside the spec.
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,6 @@ use libcontainer::oci_spec::runtime::Spec;
 use serde_json::Value;
 
 use super::build::{BuildOptions, build};
-use super::device_nodes::ContainerRoot;
 use super::grant::Grant;
 use super::limits::take_limits;
 use super::loopback;
@@ -22,8 +21,10 @@ use crate::cgroup::{Cgroup, CgroupError, fs_driver_cgroup, unified_dir_of};
 use crate::device_cgroup::{DeviceCgroupError, DeviceRule, DeviceTable, enforce, rules_from_spec};
 use crate::error::{Error, Result, chain};
 use crate::inject::inject;
+use crate::mounts;
+use crate::mounts::cgroup_v1::show_own_v1;
+use crate::mounts::granted_nodes::ContainerRoot;
 use crate::request;
-use crate::spec::cgroup_mount::show_own_v1;
 use crate::spec::effective::{cgroups_path, effective};
 use crate::spec::{Bundle, has_new_namespace, namespace, typed};
 use crate::state::{ContainerDir, Phase, ProcessRef, Record, write_atomically};
@@ -102,7 +103,8 @@ impl Runtime {
             show_own_v1(&mut spec, &cgroup.v1_dirs(), below)?;
         }
         // libcontainer reads it so, and would name a line of a file that nobody knows.
-        typed::<Spec>("config.json", &spec)?;
+        let typed = typed::<Spec>("config.json", &spec)?;
+        let rootfs = mounts::hand_over(&mut spec, &typed, &bundle.rootfs, &bundle.dir)?;
 
         let mut record = new_record(id, &bundle.dir, &bundle.rootfs, &spec, &cgroup)?;
         record.systemd_cgroup = self.systemd_cgroup;
@@ -149,7 +151,7 @@ impl Runtime {
         );
         let is_there = visit.is_some();
         drop(visit);
-        let pid = built?;
+        let pid = built.map_err(|err| err.or_of(rootfs.as_ref()))?;
         let init = ProcessRef::of(pid)
             .ok_or_else(|| Error::Status(format!("container {id}: its init is gone")))?;
         record.init = Some(init);
@@ -173,9 +175,7 @@ impl Runtime {
         if options.console_socket.is_some() && !has_user_namespace(&spec) {
             stdio::give_terminal_of(pid, &spec["process"])?;
         }
-        let root = ContainerRoot::of(pid)?;
-        root.restrict_device_dirs(&spec)?;
-        root.check_nodes(&granted_nodes)?;
+        ContainerRoot::of(pid)?.check_nodes(&granted_nodes)?;
         record.enforcement = Some(enforce(pid, &rules)?);
         record.phase = Phase::Created;
         write_pid(options.pid_file.as_deref(), init)?;

@@ -5,7 +5,6 @@ mod build;
 mod causes;
 mod create;
 mod delete;
-mod device_nodes;
 mod events;
 mod exec;
 mod executor;

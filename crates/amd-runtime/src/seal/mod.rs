@@ -135,6 +135,7 @@ impl StepError {
 /// The binary cannot be sealed. No container may be entered then. It never executes itself more
 /// than once.
 pub fn ensure_sealed(scratch_dir: &Path) -> Result<Sealed, SealError> {
+    crate::reentry::dispatch();
     let marker = Marker::take();
     let exe = Executable::running().map_err(SealError::Exe)?;
     let facts = exe.facts().map_err(SealError::Exe)?;

@@ -2,22 +2,22 @@
 //!
 //! Unlike with a read-only bind mount there is nothing behind it that could be made writable again:
 //! the superblock has no upper layer, so the kernel refuses to remount it for writing, whoever
-//! asks. fsopen(2) and fsmount(2) are Linux 5.2.
+//! asks.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CString, OsStr};
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::ptr;
 
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 
 use super::StepError;
 use super::exe::{self, Executable};
+use crate::mount_api;
 
 /// Opens the running executable through a new overlay mount. Returns it (O_PATH) and the id of the
 /// mount, which lives as long as the file is open or executed.
@@ -90,92 +90,21 @@ fn escape_layer(dir: &OsStr) -> Vec<u8> {
 /// Makes a detached overlay mount of the layers in `lower_dirs`.
 fn mount(lower_dirs: &[u8]) -> Result<OwnedFd, StepError> {
     let lower_dirs = CString::new(lower_dirs).map_err(StepError::at("fsconfig lowerdir"))?;
-    let context = fsopen(c"overlay").map_err(StepError::at("fsopen overlay"))?;
-    set_string(context.as_fd(), c"lowerdir", &lower_dirs)
+    let context = mount_api::fsopen(c"overlay").map_err(StepError::at("fsopen overlay"))?;
+    mount_api::set_string(context.as_fd(), c"lowerdir", &lower_dirs)
         .map_err(StepError::at("fsconfig lowerdir"))?;
     // Inode numbers of layers on two file systems need no mapping here, and some kernels log that
     // they cannot do it. Kernels without the option have nothing to switch off.
-    let _ = set_string(context.as_fd(), c"xino", c"off");
-    create(context.as_fd()).map_err(StepError::at("fsconfig create"))?;
-    fsmount(context.as_fd()).map_err(StepError::at("fsmount"))
-}
-
-fn fsopen(file_system: &CStr) -> io::Result<OwnedFd> {
-    // SAFETY: the name is a C string.
-    #[allow(unsafe_code)]
-    let result =
-        unsafe { libc::syscall(libc::SYS_fsopen, file_system.as_ptr(), libc::FSOPEN_CLOEXEC) };
-    new_fd(result)
-}
-
-fn set_string(context: BorrowedFd<'_>, key: &CStr, value: &CStr) -> io::Result<()> {
-    // SAFETY: key and value are C strings.
-    #[allow(unsafe_code)]
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_fsconfig,
-            context.as_raw_fd(),
-            libc::FSCONFIG_SET_STRING,
-            key.as_ptr(),
-            value.as_ptr(),
-            0,
-        )
-    };
-    done(result)
-}
-
-fn create(context: BorrowedFd<'_>) -> io::Result<()> {
-    let none = ptr::null::<libc::c_char>();
-    // SAFETY: this command takes neither key nor value.
-    #[allow(unsafe_code)]
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_fsconfig,
-            context.as_raw_fd(),
-            libc::FSCONFIG_CMD_CREATE,
-            none,
-            none,
-            0,
-        )
-    };
-    done(result)
-}
-
-fn fsmount(context: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let _ = mount_api::set_string(context.as_fd(), c"xino", c"off");
+    mount_api::create(context.as_fd()).map_err(StepError::at("fsconfig create"))?;
     let attributes = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
-    // SAFETY: numbers only.
-    #[allow(unsafe_code)]
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_fsmount,
-            context.as_raw_fd(),
-            libc::FSMOUNT_CLOEXEC,
-            attributes as libc::c_uint,
-        )
-    };
-    new_fd(result)
-}
-
-fn done(result: libc::c_long) -> io::Result<()> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
-}
-
-/// Takes the file descriptor that a system call has just returned.
-fn new_fd(result: libc::c_long) -> io::Result<OwnedFd> {
-    done(result)?;
-    let fd = libc::c_int::try_from(result).map_err(io::Error::other)?;
-    // SAFETY: it is new and nobody else's.
-    #[allow(unsafe_code)]
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    mount_api::fsmount(context.as_fd(), attributes).map_err(StepError::at("fsmount"))
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::fd::AsRawFd;
 
     use nix::unistd::Uid;
 

@@ -3,7 +3,6 @@
 //! It is kept as JSON, not as typed structs, so that a field that this runtime does
 //! not know reaches the effective spec as it was written.
 
-pub mod cgroup_mount;
 pub mod check;
 pub mod effective;
 pub mod example;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{SpecError, array, object};
+use crate::spec::{SpecError, array, object};
 
 /// Replaces the mounts of type `cgroup` by binds of `dirs`, the container's own
 /// directories, each of which ends in `below`, the path of its cgroup.

@@ -1,0 +1,97 @@
+//! The root filesystem of a container: its mounts, its device nodes, what is masked and
+//! read-only in it.
+//!
+//! libcontainer 0.7.0 can make one, and makes another than runc does in some thirty ways
+//! (`rootfs/mount.rs`, `rootfs/device.rs`, `rootfs/symlink.rs`): it ignores the propagation
+//! of mounts and flags that are cleared, knows no `tmpcopyup` and no id-mapped mount, opens
+//! sources with the rights of the container, fails at links that dangle and at a missing
+//! working directory, makes links in /dev by bare path, and lets a volume cover /proc. So
+//! the whole of it is done here, not one mount or another: mounts depend on those before
+//! them (a mount point in a tmpfs, a source that is a path of the container), and a part
+//! taken out would have to be put back in order.
+//!
+//! When: where runc does it, in the container's namespaces, after they are made and before
+//! hooks run and pivot_root(2) leaves the host's tree behind. libcontainer has one place
+//! there at which it lets others in, its hooks; so the runtime puts itself in front of them
+//! ([`handover`], `reentry`). Doing it after `build()` would be simpler and wrong: hooks, the
+//! search for the program and the change to the working directory need the mounts.
+//!
+//! ```text
+//! plan      the spec, as what is to be made: pure (options: the words of a mount)
+//! handover  what libcontainer is given instead, and the hook that calls the step
+//! enter     the step: two processes, in the namespaces of the container
+//! root      paths in a root filesystem that nobody trusts
+//! attach    a mount (attributes: its flags, pure; sources: the host's tree; copy_up)
+//! devices, sysctl, protect    what follows the mounts, in this order
+//! cgroup_v1, granted_nodes    before: what a v1 mount shows; after: is a GPU's node it?
+//! ```
+//!
+//! A container in the mount namespace of its caller (no `mount` in `linux.namespaces`) is left
+//! to libcontainer: what is mounted there is mounted on the host, and stays, as with runc.
+
+mod attach;
+mod attributes;
+pub mod cgroup_v1;
+mod copy_up;
+mod devices;
+mod enter;
+mod error;
+pub mod granted_nodes;
+mod handover;
+pub mod options;
+mod plan;
+mod protect;
+mod root;
+mod sources;
+mod sysctl;
+
+use std::path::Path;
+
+use libcontainer::oci_spec::runtime::Spec;
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+pub use handover::Handover;
+
+pub(crate) use enter::main as step;
+
+use crate::error::{Error, Result};
+use crate::reentry;
+use crate::spec::namespace;
+use plan::Plan;
+
+/// Takes the root filesystem of `spec` over from libcontainer. `typed` is the same spec,
+/// `rootfs` its root filesystem, `bundle` the directory of its bundle. `None` for a
+/// container in its caller's mount namespace.
+///
+/// # Errors
+/// Where runc would refuse a mount, and where the program cannot be called again
+/// ([`reentry::is_ready`]).
+pub fn hand_over(
+    spec: &mut Value,
+    typed: &Spec,
+    rootfs: &Path,
+    bundle: &Path,
+) -> Result<Option<Handover>> {
+    if namespace(spec, "mount").is_none() {
+        return Ok(None);
+    }
+    if !reentry::is_ready() {
+        return Err(Error::Usage(
+            "amd_runtime::seal::ensure_sealed must be called first in main: containers cannot be \
+             created otherwise"
+                .into(),
+        ));
+    }
+    let plan = Plan::of(typed, rootfs, bundle)?;
+    let handover = Handover::new(&plan).map_err(Error::system("cannot make a memfd"))?;
+    handover.take_over(spec)?;
+    Ok(Some(handover))
+}
+
+/// Helpers must not outlive those who wait for them.
+fn die_with_parent() {
+    // Only a signal that does not exist is refused.
+    let _ = set_pdeathsig(Signal::SIGKILL);
+}

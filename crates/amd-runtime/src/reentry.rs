@@ -1,0 +1,41 @@
+//! This program, executed again for a step that another process of it asked for.
+//!
+//! libcontainer forks, and lets nobody in between its forks; what it does execute is hooks.
+//! A step that has to be done between is a hook that executes this program again, from
+//! `/proc/self/exe`, and so from the sealed binary, under a name that [`dispatch`] knows.
+
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Value, json};
+
+/// The step that makes the root filesystem, see [`crate::mounts`].
+pub const ROOTFS: &str = "amd-container-runtime:rootfs";
+
+/// Set once `main` has asked for its step.
+static READY: AtomicBool = AtomicBool::new(false);
+
+/// Does the step for which the program was executed, and ends the process; returns where it
+/// was executed by somebody else. To be called first in `main`; `ensure_sealed` does.
+pub fn dispatch() {
+    READY.store(true, Ordering::Relaxed);
+    let mut args = std::env::args();
+    if args.next().as_deref() == Some(ROOTFS) {
+        let (plan, failure) = (args.next(), args.next());
+        let code = crate::mounts::step(&plan.unwrap_or_default(), &failure.unwrap_or_default());
+        std::process::exit(code.into());
+    }
+}
+
+/// Whether the program asks for its step when it is executed. One that does not would run
+/// its `main` again instead.
+pub fn is_ready() -> bool {
+    READY.load(Ordering::Relaxed)
+}
+
+/// The hook that executes a step with the numbers of files of the runtime as arguments.
+pub(crate) fn hook(step: &str, files: &[RawFd]) -> Value {
+    let files = files.iter().map(RawFd::to_string);
+    let args: Vec<String> = std::iter::once(step.to_owned()).chain(files).collect();
+    json!({"path": "/proc/self/exe", "args": args})
+}
