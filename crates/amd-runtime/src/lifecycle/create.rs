@@ -104,7 +104,8 @@ impl Runtime {
         }
         // libcontainer reads it so, and would name a line of a file that nobody knows.
         let typed = typed::<Spec>("config.json", &spec)?;
-        let rootfs = mounts::hand_over(&mut spec, &typed, &bundle.rootfs, &bundle.dir)?;
+        let (rootfs, no_pivot) = (&bundle.rootfs, options.no_pivot);
+        let rootfs = mounts::hand_over(&mut spec, &typed, rootfs, &bundle.dir, no_pivot)?;
 
         let mut record = new_record(id, &bundle.dir, &bundle.rootfs, &spec, &cgroup)?;
         record.systemd_cgroup = self.systemd_cgroup;

@@ -67,6 +67,21 @@ pub fn populate(
     Ok(())
 }
 
+/// Puts the container's /dev/null where its terminal will be, in a /dev that becomes
+/// read-only before: libcontainer opens what is at /dev/console for writing, which a file
+/// would refuse then, and covers it.
+///
+/// # Errors
+/// Where it cannot be put there.
+pub fn prepare_console(root: &Root) -> Result<()> {
+    let (console, null) = (Path::new("/dev/console"), Path::new("/dev/null"));
+    let what = || at("make", console);
+    let null = root.find(null).step(what)?;
+    let console = root.file(console).step(what)?;
+    let node = mount_api::clone_tree(null.as_fd(), c"", false).step(what)?;
+    mount_api::attach(node.as_fd(), console.as_fd()).step(what)
+}
+
 fn link(root: &Root, path: &Path, target: &str) -> Result<()> {
     let (dir, name) = root.parent(path).step(|| at("make", path))?;
     match symlinkat(target, &dir, name) {

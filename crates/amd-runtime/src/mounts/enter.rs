@@ -28,7 +28,7 @@ use super::error::{MountError, Result, Step, at};
 use super::plan::Plan;
 use super::root::Root;
 use super::sources::{self, Sources};
-use super::{devices, protect, sysctl};
+use super::{devices, no_pivot, protect, sysctl};
 use crate::error::chain;
 
 /// What a hook is told on its standard input (OCI runtime.md, "State").
@@ -191,9 +191,8 @@ fn inside(plan: &Plan, sources: &Sources, own_cgroup: Option<PathBuf>) -> Result
     if let Some(nodes) = &plan.devices {
         devices::populate(&root, sources, nodes, plan.has_user_namespace())?;
     }
-    if plan.terminal {
-        let console = Path::new("/dev/console");
-        root.file(console).step(|| at("make", console))?;
+    if plan.has_read_only_console() {
+        devices::prepare_console(&root)?;
     }
     make_cwd(&root, &plan.cwd)?;
     sysctl::write(&plan.sysctl)?;
@@ -202,7 +201,11 @@ fn inside(plan: &Plan, sources: &Sources, own_cgroup: Option<PathBuf>) -> Result
     }
     protect::read_only_paths(&root, &plan.readonly)?;
     protect::mask_paths(&root, &plan.masked)?;
-    propagate_below(&root, plan.propagation, apart)
+    propagate_below(&root, plan.propagation, apart)?;
+    if plan.no_pivot {
+        no_pivot::hide_host(&plan.rootfs)?;
+    }
+    Ok(())
 }
 
 /// The working directory, where there is none: runc makes it, libcontainer fails. What else

@@ -22,7 +22,7 @@
 //! enter     the step: two processes, in the namespaces of the container
 //! root      paths in a root filesystem that nobody trusts
 //! attach    a mount (attributes: its flags, pure; sources: the host's tree; copy_up)
-//! devices, sysctl, protect    what follows the mounts, in this order
+//! devices, sysctl, protect, no_pivot    what follows the mounts, in this order
 //! cgroup_v1, granted_nodes    before: what a v1 mount shows; after: is a GPU's node it?
 //! ```
 //!
@@ -38,6 +38,7 @@ mod enter;
 mod error;
 pub mod granted_nodes;
 mod handover;
+mod no_pivot;
 pub mod options;
 mod plan;
 mod protect;
@@ -62,8 +63,8 @@ use crate::spec::namespace;
 use plan::Plan;
 
 /// Takes the root filesystem of `spec` over from libcontainer. `typed` is the same spec,
-/// `rootfs` its root filesystem, `bundle` the directory of its bundle. `None` for a
-/// container in its caller's mount namespace.
+/// `rootfs` its root filesystem, `bundle` the directory of its bundle, `no_pivot` whether the host's mounts will stay
+/// below its root. `None` for a container in its caller's mount namespace.
 ///
 /// # Errors
 /// Where runc would refuse a mount, and where the program cannot be called again
@@ -73,6 +74,7 @@ pub fn hand_over(
     typed: &Spec,
     rootfs: &Path,
     bundle: &Path,
+    no_pivot: bool,
 ) -> Result<Option<Handover>> {
     if namespace(spec, "mount").is_none() {
         return Ok(None);
@@ -84,7 +86,10 @@ pub fn hand_over(
                 .into(),
         ));
     }
-    let plan = Plan::of(typed, rootfs, bundle)?;
+    let plan = Plan {
+        no_pivot,
+        ..Plan::of(typed, rootfs, bundle)?
+    };
     let handover = Handover::new(&plan).map_err(Error::system("cannot make a memfd"))?;
     handover.take_over(spec)?;
     Ok(Some(handover))

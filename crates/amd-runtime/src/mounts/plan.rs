@@ -34,6 +34,8 @@ pub struct Plan {
     pub masked: Vec<PathBuf>,
     /// Whether the container has a terminal, and so a /dev/console.
     pub terminal: bool,
+    /// Whether the host's mounts stay in the container's mount namespace.
+    pub no_pivot: bool,
 }
 
 /// One mount.
@@ -124,7 +126,15 @@ impl Plan {
             readonly: paths(linux.readonly_paths()),
             masked: paths(linux.masked_paths()),
             terminal: process.and_then(|process| process.terminal()) == Some(true),
+            no_pivot: false,
         })
+    }
+
+    /// Whether a terminal goes to a /dev that is read-only by then.
+    pub fn has_read_only_console(&self) -> bool {
+        let dev = |mount: &PlannedMount| clean(&mount.destination) == Path::new("/dev");
+        let late = |mount: &PlannedMount| mount.is_read_only_late() && dev(mount);
+        self.terminal && self.mounts.iter().any(late)
     }
 
     /// Whether the container gets a user namespace: no device node can be made there.
