@@ -55,7 +55,7 @@ pub struct Context {
 
 /// Parses the command line, runs the command and reports its failure.
 pub fn main() -> ExitCode {
-    amd_runtime::reentry::dispatch();
+    crate::reentry::dispatch();
     let cli = match command_line::parse() {
         Ok(cli) => cli,
         Err(code) => return code,

@@ -45,6 +45,8 @@ pub struct Mounter<'a> {
     /// The container's cgroup below the root of the unified hierarchy, where the
     /// container has a cgroup namespace.
     pub own_cgroup: Option<PathBuf>,
+    /// The SELinux context of new file systems.
+    pub label: Option<&'a str>,
 }
 
 impl Mounter<'_> {
@@ -121,6 +123,9 @@ impl Mounter<'_> {
             data.push(format!("mode={:04o}", stat.st_mode & 0o7777));
         }
         data.extend(mount.options.data.iter().cloned());
+        if kind != "mqueue" {
+            data.extend(label_option(self.label));
+        }
         let made = self.fresh(mount, kind, &data)?;
         if kind == "tmpfs" && mount.options.copy_up {
             copy_up(target.as_fd(), made.as_fd())
@@ -216,6 +221,12 @@ impl Mounter<'_> {
     }
 }
 
+/// The option that gives a file system an SELinux context, where the host has SELinux.
+pub fn label_option(label: Option<&str>) -> Option<String> {
+    let label = label.filter(|_| Path::new("/sys/fs/selinux").exists())?;
+    Some(format!("context={label}"))
+}
+
 /// A detached mount of a new superblock of type `kind`.
 ///
 /// # Errors
@@ -246,7 +257,7 @@ pub fn new_mount(kind: &str, source: &Path, flags: u64, data: &[String]) -> Resu
         mount_api::set_flag(context, name)
             .step(failed(format!("mount {kind} with option {name:?}")))?;
     }
-    for option in data.iter().flat_map(|data| data.split(',')) {
+    for option in data.iter().flat_map(|data| words(data)) {
         let set = match option.split_once('=') {
             _ if option.is_empty() => continue,
             Some((key, value)) => mount_api::set_string(context, &text(key)?, &text(value)?),
@@ -256,6 +267,16 @@ pub fn new_mount(kind: &str, source: &Path, flags: u64, data: &[String]) -> Resu
     }
     mount_api::create(context).step(failed(format!("mount {kind}")))?;
     mount_api::fsmount(context, attributes::of_new(flags)).step(failed(format!("mount {kind}")))
+}
+
+/// The options in an entry: engines put several in one, and a comma can be part of an
+/// SELinux context.
+fn words(data: &str) -> Vec<&str> {
+    if data.starts_with("context=") {
+        vec![data]
+    } else {
+        data.split(',').collect()
+    }
 }
 
 /// Gives a bind mount the flags of its options.

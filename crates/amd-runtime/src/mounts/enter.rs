@@ -40,6 +40,7 @@ struct State {
 /// Runs the step as the hook that it is, with the numbers of the runtime's files for the
 /// plan and for what fails. Returns the exit code.
 pub fn main(plan: &str, failure: &str) -> u8 {
+    super::die_with_parent();
     let failure = match open_of_parent(failure, true) {
         Ok(file) => file,
         Err(error) => {
@@ -184,6 +185,7 @@ fn inside(plan: &Plan, sources: &Sources, own_cgroup: Option<PathBuf>) -> Result
         root: &root,
         sources,
         own_cgroup,
+        label: plan.label.as_deref(),
     };
     for mount in &plan.mounts {
         mounter.mount(mount)?;
@@ -200,7 +202,7 @@ fn inside(plan: &Plan, sources: &Sources, own_cgroup: Option<PathBuf>) -> Result
         protect::make_read_only(&root, mount)?;
     }
     protect::read_only_paths(&root, &plan.readonly)?;
-    protect::mask_paths(&root, &plan.masked)?;
+    protect::mask_paths(&root, &plan.masked, plan.label.as_deref())?;
     propagate_below(&root, plan.propagation, apart)?;
     if plan.no_pivot {
         no_pivot::hide_host(&plan.rootfs)?;

@@ -76,6 +76,7 @@ pub fn hand_over(
     bundle: &Path,
     no_pivot: bool,
 ) -> Result<Option<Handover>> {
+    shorten_propagation(spec);
     if namespace(spec, "mount").is_none() {
         return Ok(None);
     }
@@ -95,8 +96,43 @@ pub fn hand_over(
     Ok(Some(handover))
 }
 
+/// libcontainer knows `private` and takes it for `rprivate`; runc takes that as well, and
+/// nothing for the default. What is recursive is left to `enter`.
+fn shorten_propagation(spec: &mut Value) {
+    if let Some(Value::String(name)) = spec.pointer_mut("/linux/rootfsPropagation") {
+        let known = options::propagation(name).is_some();
+        if known && let Some(plain) = name.strip_prefix('r') {
+            *name = plain.to_owned();
+        } else if name.is_empty() {
+            spec["linux"]["rootfsPropagation"] = Value::Null;
+        }
+    }
+}
+
 /// Helpers must not outlive those who wait for them.
 fn die_with_parent() {
     // Only a signal that does not exist is refused.
     let _ = set_pdeathsig(Signal::SIGKILL);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn libcontainer_is_told_the_short_names_of_propagation() {
+        for (name, plain) in [
+            (json!("rprivate"), json!("private")),
+            (json!("rshared"), json!("shared")),
+            (json!("slave"), json!("slave")),
+            (json!(""), json!(null)),
+            (json!("rubbish"), json!("rubbish")),
+        ] {
+            let mut spec = json!({"linux": {"rootfsPropagation": name}});
+            shorten_propagation(&mut spec);
+            assert_eq!(spec["linux"]["rootfsPropagation"], plain);
+        }
+    }
 }

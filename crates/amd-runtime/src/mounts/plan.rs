@@ -32,6 +32,8 @@ pub struct Plan {
     pub readonly: Vec<PathBuf>,
     /// `linux.maskedPaths`.
     pub masked: Vec<PathBuf>,
+    /// `linux.mountLabel`: the SELinux context of new file systems.
+    pub label: Option<String>,
     /// Whether the container has a terminal, and so a /dev/console.
     pub terminal: bool,
     /// Whether the host's mounts stay in the container's mount namespace.
@@ -125,6 +127,10 @@ impl Plan {
             cwd: process.map_or_else(PathBuf::new, |process| process.cwd().clone()),
             readonly: paths(linux.readonly_paths()),
             masked: paths(linux.masked_paths()),
+            label: linux
+                .mount_label()
+                .clone()
+                .filter(|label| !label.is_empty()),
             terminal: process.and_then(|process| process.terminal()) == Some(true),
             no_pivot: false,
         })

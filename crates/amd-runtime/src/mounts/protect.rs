@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{fstat, major, minor};
 
-use super::attach::new_mount;
+use super::attach::{label_option, new_mount};
 use super::error::{MountError, Result, Step, at};
 use super::plan::{PlannedMount, clean};
 use super::root::{Root, is_directory};
@@ -46,7 +46,7 @@ pub fn read_only_paths(root: &Root, paths: &[PathBuf]) -> Result<()> {
 ///
 /// # Errors
 /// Names the first path that cannot be hidden.
-pub fn mask_paths(root: &Root, paths: &[PathBuf]) -> Result<()> {
+pub fn mask_paths(root: &Root, paths: &[PathBuf], label: Option<&str>) -> Result<()> {
     let mut masked = HashSet::new();
     let mut null = None;
     let mut empty = None;
@@ -59,7 +59,7 @@ pub fn mask_paths(root: &Root, paths: &[PathBuf]) -> Result<()> {
             continue;
         }
         let source = if is_directory(target.as_fd()).step(what)? {
-            get_or_make(&mut empty, empty_directory)?
+            get_or_make(&mut empty, || empty_directory(label))?
         } else {
             get_or_make(&mut null, || dev_null(root))?
         };
@@ -96,9 +96,10 @@ fn read_only(mount: BorrowedFd<'_>) -> std::io::Result<()> {
     mount_api::set_attributes(mount, false, &attributes)
 }
 
-fn empty_directory() -> Result<OwnedFd> {
+fn empty_directory(label: Option<&str>) -> Result<OwnedFd> {
     let tmpfs = |inodes: &str| {
-        let data = ["nr_blocks=1".to_owned(), format!("nr_inodes={inodes}")];
+        let mut data = vec!["nr_blocks=1".to_owned(), format!("nr_inodes={inodes}")];
+        data.extend(label_option(label));
         new_mount("tmpfs", Path::new("tmpfs"), libc::MS_RDONLY, &data)
     };
     // Some kernels want an inode more.

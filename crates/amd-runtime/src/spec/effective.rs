@@ -34,7 +34,6 @@ pub fn effective(mut spec: Value, id: &ContainerId, rootfs: &Path) -> Result<Val
     name_mount_sources(mounts);
     let linux = object(&mut spec, "linux")?;
     name_cgroup(linux, id)?;
-    shorten_propagation(linux);
     make_namespaces_without_path(array(linux, "namespaces")?);
     complete_seccomp(linux)?;
     deny_devices_first(array(object(linux, "resources")?, "devices")?);
@@ -132,20 +131,6 @@ fn name_mount_sources(mounts: &mut [Value]) {
             let source = mount.get("type").cloned().filter(Value::is_string);
             mount.insert("source".into(), source.unwrap_or_else(|| json!("none")));
         }
-    }
-}
-
-/// libcontainer knows `private` and makes it recursive; runc takes `rprivate` as well,
-/// and nothing for the default.
-fn shorten_propagation(linux: &mut Value) {
-    let Some(propagation) = linux.get("rootfsPropagation").and_then(Value::as_str) else {
-        return;
-    };
-    let plain = propagation.strip_prefix('r').unwrap_or(propagation);
-    if propagation.is_empty() {
-        linux["rootfsPropagation"] = Value::Null;
-    } else if matches!(plain, "private" | "slave" | "shared" | "unbindable") {
-        linux["rootfsPropagation"] = json!(plain);
     }
 }
 
@@ -451,12 +436,10 @@ mod tests {
     fn what_runc_defaults_to_is_written_out() {
         let spec = of(json!({
             "mounts": [{"destination": "/proc", "type": "proc"}, {"destination": "/x"}],
-            "linux": {"rootfsPropagation": "rprivate"},
             "process": {"user": {"uid": 1}},
         }));
         assert_eq!(spec["mounts"][1]["source"], "proc");
         assert_eq!(spec["mounts"][2]["source"], "none");
-        assert_eq!(spec["linux"]["rootfsPropagation"], "private");
         assert_eq!(spec["process"]["user"]["umask"], 0o022);
         let own = of(json!({"process": {"user": {"umask": 0o077}}}));
         assert_eq!(own["process"]["user"]["umask"], 0o077);

@@ -113,7 +113,10 @@ impl Bundle {
             .unwrap_or_default();
         let rootfs = directory(&dir.join(root))?;
         resolve_sources(&mut spec, &dir);
-        check_dev(&rootfs)?;
+        if namespace(&spec, "mount").is_none() {
+            // Else libcontainer has no part in it: see `mounts`.
+            check_dev(&rootfs)?;
+        }
         Ok(Self { dir, rootfs, spec })
     }
 

@@ -1,0 +1,47 @@
+//! Masked and read-only paths, a read-only /dev.
+
+use integration::spec::Spec;
+use serde_json::json;
+
+use crate::fixture::{MountTable, host, run, with_mount};
+
+#[test]
+fn a_read_only_path_keeps_its_other_options() {
+    let Some(host) = host() else { return };
+    // Programs in it can still be executed.
+    let spec = Spec::docker().set(
+        "/linux/readonlyPaths",
+        json!(["/bin", "/proc/sys", "/none"]),
+    );
+    let table = MountTable::of(&host, spec);
+    assert_eq!(table.at("/bin").options, "ro,relatime");
+    assert_eq!(
+        table.at("/proc/sys").options,
+        "ro,nosuid,nodev,noexec,relatime"
+    );
+}
+
+#[test]
+fn masked_files_are_empty_and_masked_directories_share_one_empty_file_system() {
+    let Some(host) = host() else { return };
+    let masked = ["/etc/passwd", "/root", "/sys/firmware", "/root/", "/none"];
+    let spec = Spec::docker().set("/linux/maskedPaths", json!(masked));
+    let table = MountTable::of(&host, spec.clone());
+    let (root, firmware) = (table.at("/root"), table.at("/sys/firmware"));
+    assert_eq!((&*root.kind, &root.device), ("tmpfs", &firmware.device));
+    assert!(root.options.starts_with("ro"), "{root:?}");
+    let seen = run(
+        &host,
+        spec,
+        "cat /etc/passwd; ls /root; touch /root/x || echo refused",
+    );
+    assert_eq!(seen, "refused\n");
+}
+
+#[test]
+fn dev_can_be_read_only_and_has_its_nodes_nevertheless() {
+    let Some(host) = host() else { return };
+    let spec = with_mount(Spec::minimal(), "tmpfs", "tmpfs", "/dev", "ro");
+    let script = "test -c /dev/null && echo node; touch /dev/x || echo refused";
+    assert_eq!(run(&host, spec, script), "node\nrefused\n");
+}
