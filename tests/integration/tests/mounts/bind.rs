@@ -5,7 +5,9 @@ use std::fs;
 use integration::spec::Spec;
 use nix::mount::MsFlags;
 
-use crate::fixture::{MountTable, SOURCE, host, inside, run, tmpfs_at, with_bind, with_mount};
+use crate::fixture::{
+    MountTable, SOURCE, assert_binds, host, inside, run, tmpfs_at, with_bind, with_mount,
+};
 
 #[test]
 fn a_bind_mount_has_the_options_that_the_spec_gives_it() {
@@ -28,20 +30,7 @@ fn a_bind_mount_has_the_options_that_the_spec_gives_it() {
         ("bind,rnoexec", "rw,nosuid,nodev,noexec,noatime"),
         ("bind,rrelatime", "rw,nosuid,nodev,relatime"),
     ];
-    let spec = cases
-        .iter()
-        .enumerate()
-        .fold(Spec::minimal(), |spec, (i, (options, _))| {
-            with_bind(spec, &format!("/mnt/{i}"), options)
-        });
-    let table = MountTable::of(&host, spec);
-    for (i, (options, expected)) in cases.iter().enumerate() {
-        assert_eq!(
-            table.at(&format!("/mnt/{i}")).options,
-            *expected,
-            "{options}"
-        );
-    }
+    assert_binds(&host, &cases, |mount| &mount.options);
 }
 
 #[test]

@@ -108,6 +108,26 @@ impl MountTable {
     }
 }
 
+/// Checks what becomes of [`SOURCE`] when it is mounted with each of these options: all in
+/// one container.
+#[track_caller]
+pub fn assert_binds(
+    host: &SimulatedHost,
+    cases: &[(&str, &str)],
+    seen: impl Fn(&MountLine) -> &str,
+) {
+    let point = |i: usize| format!("/mnt/{i}");
+    let spec = (0..)
+        .zip(cases)
+        .fold(Spec::minimal(), |spec, (i, (options, _))| {
+            with_bind(spec, &point(i), options)
+        });
+    let table = MountTable::of(host, spec);
+    for (i, (options, expected)) in (0..).zip(cases) {
+        assert_eq!(seen(table.at(&point(i))), *expected, "{options}");
+    }
+}
+
 fn line(text: &str) -> Option<MountLine> {
     let fields: Vec<_> = text.split(' ').collect();
     let dash = fields.iter().position(|&field| field == "-")?;

@@ -9,7 +9,7 @@ use integration::spec::Spec;
 use nix::mount::{MsFlags, mount};
 use serde_json::json;
 
-use crate::fixture::{MountTable, SOURCE, host, inside, tmpfs_at, with_bind};
+use crate::fixture::{MountTable, SOURCE, assert_binds, host, inside, tmpfs_at, with_bind};
 
 #[test]
 fn a_mount_has_the_propagation_that_the_spec_gives_it() {
@@ -27,20 +27,7 @@ fn a_mount_has_the_propagation_that_the_spec_gives_it() {
         ("bind,rshared", "shared,master"),
         ("bind,unbindable", "unbindable"),
     ];
-    let spec = cases
-        .iter()
-        .enumerate()
-        .fold(Spec::minimal(), |spec, (i, (options, _))| {
-            with_bind(spec, &format!("/mnt/{i}"), options)
-        });
-    let table = MountTable::of(&host, spec);
-    for (i, (options, expected)) in cases.iter().enumerate() {
-        assert_eq!(
-            table.at(&format!("/mnt/{i}")).propagation,
-            *expected,
-            "{options}"
-        );
-    }
+    assert_binds(&host, &cases, |mount| &mount.propagation);
 }
 
 #[test]
