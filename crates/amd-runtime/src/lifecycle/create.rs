@@ -104,6 +104,7 @@ impl Runtime {
         }
         // libcontainer reads it so, and would name a line of a file that nobody knows.
         let typed = typed::<Spec>("config.json", &spec)?;
+        let runtime_hooks = has_runtime_hooks(&spec);
         let (rootfs, no_pivot) = (&bundle.rootfs, options.no_pivot);
         let rootfs = mounts::hand_over(&mut spec, &typed, rootfs, &bundle.dir, no_pivot)?;
 
@@ -137,7 +138,7 @@ impl Runtime {
             stdio::give_to_user_of(&spec["process"])?;
         }
         // Hooks that libcontainer runs in this process stay where it is.
-        let visit = match has_runtime_hooks(&spec) {
+        let visit = match runtime_hooks {
             true => None,
             false => Some(Visit::enter(cgroup.visited())?),
         };
