@@ -17,8 +17,8 @@ use serde_json::Value;
 
 use crate::fixture::{ctk, host};
 
-/// The commands on GPUs and CDI, and the names of their files.
-const COMMANDS: [(&str, &[&str]); 20] = [
+/// The commands on GPUs, CDI and the tracker, and the names of their files.
+const COMMANDS: [(&str, &[&str]); 28] = [
     ("gpu-list.txt", &["gpu", "list"]),
     ("gpu-list.json", &["gpu", "list", "--format", "json"]),
     ("gpu-list.yaml", &["gpu", "list", "--format", "yaml"]),
@@ -56,6 +56,17 @@ const COMMANDS: [(&str, &[&str]); 20] = [
     ),
     ("doctor.json", &["doctor", "--format", "json"]),
     ("version.txt", &["version"]),
+    ("tracker-status-off.txt", &["gpu-tracker", "status"]),
+    ("tracker-enable.txt", &["gpu-tracker", "enable"]),
+    ("tracker-exclusive.txt", &["gpu-tracker", "0", "exclusive"]),
+    ("tracker-status.txt", &["gpu-tracker", "status"]),
+    (
+        "tracker-status.json",
+        &["gpu-tracker", "status", "--format", "json"],
+    ),
+    ("tracker-shared.txt", &["gpu-tracker", "all", "shared"]),
+    ("tracker-reset.txt", &["gpu-tracker", "reset"]),
+    ("tracker-disable.txt", &["gpu-tracker", "disable"]),
 ];
 
 /// The checks of `doctor` whose result does not depend on the machine that simulates the host.
@@ -203,5 +214,25 @@ fn what_configure_changes_in_the_files_of_each_engine() {
         assert_told("engines", &format!("{engine}.diff"), &diff);
         let words = [told(&all), told(&all), told(&["--remove"])].concat();
         assert_told("engines", &format!("{engine}.txt"), &words);
+    }
+}
+
+/// Without the checksums of the files, in which the program's path is.
+fn without_sums(text: &str) -> String {
+    let line = |line: &str| match line.split_once("Written by amd-ctk (") {
+        Some((before, after)) => format!("{before}Written by amd-ctk (<sum>{}\n", &after[8..]),
+        None => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn the_files_that_set_up_a_host() {
+    let Some(host) = host("none") else { return };
+    let program = crate::fixture::program();
+    for what in ["udev-rules", "load-module", "cdi-refresh"] {
+        let printed = ctk(&host, &["system", what, "--print"]);
+        let told = told(&printed).replace(program.to_str().unwrap(), "<amd-ctk>");
+        assert_told("system", &format!("{what}.txt"), &without_sums(&told));
     }
 }
