@@ -6,8 +6,10 @@ use std::path::PathBuf;
 
 use crate::cgroup::CgroupError;
 use crate::device_cgroup::{DeviceCgroupError, RuleError};
+use crate::hooks::HookError;
 use crate::id::InvalidId;
 use crate::lifecycle::BuildError;
+use crate::seccomp::SeccompError;
 use crate::spec::SpecError;
 use crate::state::StateError;
 
@@ -44,6 +46,18 @@ pub enum Error {
     /// libcontainer could not build the container, or start a process in it.
     #[error("unable to start container process")]
     Build(#[from] BuildError),
+    /// The process could not get as far as its program.
+    #[error("unable to start container process: {0}")]
+    Process(String),
+    /// The seccomp profile cannot be applied.
+    #[error(transparent)]
+    Seccomp(#[from] SeccompError),
+    /// A hook failed.
+    #[error(transparent)]
+    Hook(#[from] HookError),
+    /// This program cannot run the hooks of a container.
+    #[error(transparent)]
+    NoHookRunner(#[from] crate::hooks::create::NotReady),
     /// A device rule of the spec makes no sense.
     #[error("linux.resources.devices")]
     Rule(#[from] RuleError),

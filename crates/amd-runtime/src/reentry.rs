@@ -19,6 +19,9 @@ static READY: AtomicBool = AtomicBool::new(false);
 /// was executed by somebody else. To be called first in `main`; `ensure_sealed` does.
 pub fn dispatch() {
     READY.store(true, Ordering::Relaxed);
+    if let Some(code) = crate::hooks::create::run_if_asked() {
+        std::process::exit(code);
+    }
     let mut args = std::env::args();
     if args.next().as_deref() == Some(ROOTFS) {
         let (plan, failure) = (args.next(), args.next());

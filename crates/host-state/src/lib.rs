@@ -9,4 +9,4 @@ pub mod file;
 pub mod process;
 
 pub use file::{Replace, read_regular, write_atomically, write_pid_file};
-pub use process::{Liveness, ProcessRef};
+pub use process::{Liveness, ProcessRef, pidfd_open};

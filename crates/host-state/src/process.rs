@@ -107,8 +107,12 @@ impl ProcessRef {
     }
 }
 
+/// A descriptor for the process that has `pid` now: a child, or this process.
+///
+/// # Errors
+/// As pidfd_open(2).
 #[allow(unsafe_code)]
-fn pidfd_open(pid: i32) -> nix::Result<OwnedFd> {
+pub fn pidfd_open(pid: i32) -> nix::Result<OwnedFd> {
     // SAFETY: pidfd_open(2) takes two integers; a result of 0 or more is a new
     // descriptor, close-on-exec, that nobody else owns.
     unsafe {

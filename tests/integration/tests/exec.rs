@@ -126,6 +126,108 @@ fn programs_start_with_no_signal_blocked_and_none_ignored_by_us() {
 }
 
 #[test]
+fn a_created_container_can_be_executed_in() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host);
+    let spec = Spec::docker().args(&["sleep", "1000"]);
+    runtime.create(&Bundle::new(&host, ID, spec)).ok();
+    assert_eq!(runtime.exec(ID, &["echo", "hello"]).ok(), "hello\n");
+    assert_eq!(runtime.state(ID)["status"], "created");
+    runtime.start(ID).ok();
+    assert_eq!(runtime.state(ID)["status"], "running");
+}
+
+#[test]
+fn a_process_that_a_signal_ends_gives_128_and_its_number() {
+    let Some(host) = host() else { return };
+    let runtime = up(&host, Spec::docker());
+    for (signal, code) in [("KILL", 137), ("TERM", 143), ("USR1", 138)] {
+        let script = format!("kill -{signal} $$");
+        let outcome = runtime.exec(ID, &["sh", "-c", &script]);
+        assert_eq!(outcome.code, code, "{outcome}");
+    }
+}
+
+#[test]
+fn a_process_has_the_limits_of_the_container_where_it_names_none() {
+    let Some(host) = host() else { return };
+    let limit = |hard: u32| json!([{"type": "RLIMIT_NOFILE", "soft": 10, "hard": hard}]);
+    let runtime = up(&host, Spec::docker().set("/process/rlimits", limit(12)));
+    let script = "ulimit -Sn; ulimit -Hn";
+    assert_eq!(runtime.exec(ID, &["sh", "-c", script]).ok(), "10\n12\n");
+    let of_init = runtime
+        .exec(ID, &["grep", "open files", "/proc/1/limits"])
+        .ok();
+    let fields: Vec<_> = of_init.split_whitespace().collect();
+    assert_eq!(fields[3..5], ["10", "12"]);
+    let process = json!({
+        "args": ["sh", "-c", script], "cwd": "/", "env": ["PATH=/bin"], "rlimits": limit(20),
+    });
+    let file = "/run/process.json";
+    let written = host.inside(|| std::fs::write(file, process.to_string()));
+    written.unwrap().unwrap();
+    let words = ["exec", "--process", file, ID];
+    assert_eq!(runtime.call(&words).ok(), "10\n20\n");
+}
+
+#[test]
+fn preserved_descriptors_are_inherited_and_others_are_not() {
+    let Some(host) = host() else { return };
+    let runtime = up(&host, Spec::docker());
+    let with_files = |preserve: &str, script: &str| {
+        let shell = "exec 3</etc/hostname 4</etc/hostname 5</etc/hostname; exec \"$@\"";
+        let mut command = runtime.command(&["exec", "--preserve-fds", preserve, ID]);
+        command.args(["sh", "-c", script]);
+        let mut through = std::process::Command::new("sh");
+        through
+            .args(["-c", shell, "sh"])
+            .arg(command.get_program())
+            .args(command.get_args());
+        integration::outcome::Outcome::of(&host, &mut through).unwrap()
+    };
+    // The list itself is opened as the next one.
+    let list = "cd /proc/self/fd && echo *";
+    assert_eq!(with_files("2", list).ok(), "0 1 2 3 4 5\n");
+    assert_eq!(with_files("0", list).ok(), "0 1 2 3\n");
+    let refused = with_files("900", list).fails(255);
+    assert!(refused.contains("unable to stat preserved-fd"), "{refused}");
+}
+
+#[test]
+fn a_container_that_is_created_holds_no_file_of_the_host() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host).option(&["--log", "/run/log"]);
+    let bundle = Bundle::new(&host, ID, Spec::docker().args(&["sleep", "1000"]));
+    let mut command = runtime.command(&["create", "--bundle"]);
+    command.arg(bundle.path()).arg(ID);
+    let mut through = std::process::Command::new("sh");
+    through
+        .args(["-c", "exec 7</etc 9</etc/hostname; exec \"$@\"", "sh"])
+        .arg(command.get_program())
+        .args(command.get_args());
+    integration::outcome::Outcome::of(&host, &mut through)
+        .unwrap()
+        .ok();
+    let pid = runtime.state(ID)["pid"].to_string();
+    let open = host.inside(|| {
+        let dir = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+        dir.map(|entry| {
+            let entry = entry.unwrap();
+            let fd: u32 = entry.file_name().to_str().unwrap().parse().unwrap();
+            (fd, std::fs::read_link(entry.path()).unwrap())
+        })
+        .collect::<Vec<_>>()
+    });
+    for (fd, target) in open.unwrap().into_iter().filter(|(fd, _)| *fd > 2) {
+        let target = target.to_str().unwrap();
+        let is_channel = ["socket:[", "pipe:["]
+            .iter()
+            .any(|kind| target.starts_with(kind));
+        assert!(is_channel, "{fd} -> {target}");
+    }
+}
+
+#[test]
 fn exec_cannot_leave_the_containers_cgroup() {
     let Some(host) = host() else { return };
     let runtime = up(&host, Spec::docker());
@@ -139,6 +241,17 @@ fn exec_cannot_leave_the_containers_cgroup() {
     }));
 }
 
+/// A cgroup in which a process can be: a new cpuset has no CPU and no memory.
+fn make_cgroup(dir: &std::path::Path) -> std::io::Result<()> {
+    std::fs::create_dir(dir)?;
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        if let Ok(value) = std::fs::read(dir.with_file_name(file)) {
+            std::fs::write(dir.join(file), value)?;
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn a_process_in_a_cgroup_below_the_containers_opens_its_gpus_alone() {
     for cgroups in [Cgroups::V1, Cgroups::V2] {
@@ -146,9 +259,13 @@ fn a_process_in_a_cgroup_below_the_containers_opens_its_gpus_alone() {
             return;
         };
         let runtime = up(&host, Spec::docker().env("AMD_VISIBLE_DEVICES=0,1"));
+        for dir in host.cgroups().unwrap() {
+            let made = host.inside(|| make_cgroup(&dir.join("below")));
+            made.unwrap().unwrap();
+        }
         let look = |script: &str| {
             let script = format!("{SHELL}{script}");
-            let words = ["exec", "--cgroup", "below/it", ID, "sh", "-c", &script];
+            let words = ["exec", "--cgroup", "below", ID, "sh", "-c", &script];
             probe::parse(&runtime.call(&words).ok())
         };
         let granted = look("gpus");

@@ -127,7 +127,18 @@ impl Command {
 
     /// Whether a process of this command ends up inside a container.
     pub fn enters_container(&self) -> bool {
-        matches!(self, Self::Create(_) | Self::Run(_) | Self::Exec(_))
+        self.preserved_fds().is_some()
+    }
+
+    /// How many descriptors from 3 on its container inherits; `None` for a command that
+    /// makes no process.
+    pub fn preserved_fds(&self) -> Option<u16> {
+        match self {
+            Self::Create(args) => Some(args.build.preserve_fds),
+            Self::Run(args) => Some(args.build.preserve_fds),
+            Self::Exec(args) => Some(args.preserve_fds),
+            _ => None,
+        }
     }
 
     /// Runs it.

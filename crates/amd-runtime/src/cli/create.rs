@@ -44,6 +44,9 @@ pub struct BuildArgs {
     /// Number of descriptors from 3 on that the container inherits
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub preserve_fds: u16,
+    /// Unix socket that receives a pidfd of the container's init
+    #[arg(long, value_name = "SOCKET")]
+    pub pidfd_socket: Option<PathBuf>,
 }
 
 impl BuildArgs {
@@ -59,7 +62,8 @@ impl BuildArgs {
             pid_file: absolute(&self.pid_file)?,
             console_socket: absolute(&self.console_socket)?,
             no_pivot: self.no_pivot,
-            preserve_fds: i32::from(self.preserve_fds),
+            preserve_fds: self.preserve_fds.into(),
+            pidfd_socket: absolute(&self.pidfd_socket)?,
             give_stdio: false,
         })
     }

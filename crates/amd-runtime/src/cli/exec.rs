@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use super::{Context, foreground};
+use crate::process::exec::SubCgroups;
 use crate::{ContainerId, ExecOptions, keyring};
 
 /// Run one more process in a container
@@ -33,6 +34,9 @@ pub struct Args {
     /// File with the process as in a spec
     #[arg(short, long, value_name = "FILE")]
     process: Option<PathBuf>,
+    /// Unix socket that receives a pidfd of the process
+    #[arg(long, value_name = "SOCKET")]
+    pidfd_socket: Option<PathBuf>,
     /// Do not wait for the process
     #[arg(short, long)]
     detach: bool,
@@ -53,10 +57,11 @@ pub struct Args {
     cap: Vec<String>,
     /// Number of descriptors from 3 on that the process inherits
     #[arg(long, value_name = "N", default_value_t = 0)]
-    preserve_fds: u16,
-    /// Cgroup below the container's in which the process starts
-    #[arg(long, value_name = "PATH")]
-    cgroup: Option<String>,
+    pub preserve_fds: u16,
+    /// Cgroup below the container's in which the process starts; on cgroup v1 for single
+    /// controllers, too
+    #[arg(long, value_name = "[CONTROLLER[,CONTROLLER...]:]PATH")]
+    cgroup: Vec<String>,
     /// Execute in a paused container, too
     #[arg(long)]
     ignore_paused: bool,
@@ -100,10 +105,11 @@ impl Args {
         let options = ExecOptions {
             pid_file: absolute(&self.pid_file)?,
             console_socket: absolute(&self.console_socket)?,
-            preserve_fds: i32::from(self.preserve_fds),
+            pidfd_socket: absolute(&self.pidfd_socket)?,
+            preserve_fds: self.preserve_fds.into(),
             give_stdio: self.detach,
             ignore_paused: self.ignore_paused,
-            sub_cgroup: self.cgroup.clone(),
+            sub_cgroups: SubCgroups::parse(&self.cgroup).map_err(anyhow::Error::msg)?,
         };
         foreground::check_console(terminal, self.detach, options.console_socket.is_some())?;
         keyring::join_session(&id)?;
@@ -147,6 +153,11 @@ impl Args {
         if !self.cap.is_empty() {
             for set in ["bounding", "effective", "permitted"] {
                 extend(&mut process["capabilities"][set], &self.cap);
+            }
+            // Nothing can be ambient that is not inheritable.
+            let inheritable = process["capabilities"]["inheritable"].as_array();
+            if inheritable.is_some_and(|set| !set.is_empty()) {
+                extend(&mut process["capabilities"]["ambient"], &self.cap);
             }
         }
         if let Some(user) = &self.user {

@@ -38,6 +38,7 @@ use tracing_subscriber::{Layer, Registry};
 pub use command_line::definition;
 
 use crate::lifecycle::DEFAULT_ROOT;
+use crate::process::descriptors;
 use crate::settings::LogLevel;
 use crate::{Runtime, Settings, seal};
 use logging::{Format, Log, LogLayer};
@@ -87,6 +88,11 @@ fn out(text: &str) -> Result<()> {
 
 fn execute(cli: Cli, log: &mut Option<Log>) -> Result<ExitCode> {
     let global = &cli.global;
+    if let Some(preserved) = cli.command.preserved_fds() {
+        // Before anything is opened here.
+        let preserved = u32::from(preserved) + descriptors::listen_fds();
+        descriptors::close_inherited(preserved).context("cannot close inherited descriptors")?;
+    }
     if let Some(path) = &global.log {
         let opened = Log::open(path, global.log_format);
         *log = Some(opened.with_context(|| format!("cannot open the log {path:?}"))?);

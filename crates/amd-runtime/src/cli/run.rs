@@ -14,7 +14,7 @@ use crate::{ContainerId, CreateOptions};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    build: BuildArgs,
+    pub build: BuildArgs,
     /// Do not wait for the program
     #[arg(short, long)]
     detach: bool,

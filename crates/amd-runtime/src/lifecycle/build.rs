@@ -3,17 +3,18 @@
 use std::path::Path;
 
 use libcontainer::container::builder::ContainerBuilder;
+use libcontainer::error::LibcontainerError;
 use libcontainer::syscall::syscall::SyscallType;
 
 use super::causes::Causes;
-use super::executor::Program;
 use super::reap::reap_failed_build;
 use crate::error::chain;
 use crate::mounts::Handover;
+use crate::process::Init;
 use crate::state::ContainerDir;
 
-/// Why libcontainer could not build a container or start a process in one: its
-/// message with the innermost cause, in one line.
+/// Why libcontainer could not build a container: its message with the innermost cause, in
+/// one line.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct BuildError(String);
@@ -27,64 +28,48 @@ impl BuildError {
 }
 
 /// What libcontainer is told beside the spec.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct BuildOptions<'a> {
     /// Whether systemd makes the cgroup.
     pub systemd_cgroup: bool,
     /// Whether to chroot where pivot_root(2) is not possible, as on a ramdisk.
     pub no_pivot: bool,
     /// How many descriptors from 3 on the program inherits.
-    pub preserve_fds: i32,
+    pub preserve_fds: u32,
     /// The socket to which the terminal is sent, for a process that wants one.
     pub console_socket: Option<&'a Path>,
+    /// Where the forked processes write what went wrong.
+    pub causes: &'a Causes,
 }
 
-/// Builds the container whose effective bundle is in `dir`; its program then waits
-/// for `start`. Returns the pid of its init.
+/// Builds the container whose effective bundle is in `dir`, with the last steps `init`;
+/// its program then waits for `start`. Returns the pid of its init.
 ///
 /// # Errors
 /// With what libcontainer says, and the cause that it keeps to itself.
-pub fn build(dir: &ContainerDir, options: &BuildOptions<'_>) -> Result<i32, BuildError> {
-    with_causes(|| {
-        let container = base(dir, options)?
+pub fn build(
+    dir: &ContainerDir,
+    options: &BuildOptions<'_>,
+    init: Init,
+) -> Result<i32, BuildError> {
+    let build = || -> Result<i32, LibcontainerError> {
+        let preserved = i32::try_from(options.preserve_fds).unwrap_or(i32::MAX);
+        let container = ContainerBuilder::new(dir.id().to_string(), SyscallType::default())
+            .with_root_path(dir.libcontainer_root())?
+            .with_executor(init)
+            .with_preserved_fds(preserved)
+            .with_console_socket(options.console_socket)
             .as_init(dir.path())
             .with_systemd(options.systemd_cgroup)
             .with_detach(true)
             .with_no_pivot(options.no_pivot)
             .build()?;
         Ok(container.pid().map_or(0, |pid| pid.as_raw()))
-    })
-}
-
-/// The part of a builder that `create` and `exec` have in common.
-///
-/// # Errors
-/// Where the state directory cannot be resolved.
-pub fn base(
-    dir: &ContainerDir,
-    options: &BuildOptions<'_>,
-) -> Result<ContainerBuilder, libcontainer::error::LibcontainerError> {
-    Ok(
-        ContainerBuilder::new(dir.id().to_string(), SyscallType::default())
-            .with_root_path(dir.libcontainer_root())?
-            .with_executor(Program::default())
-            .with_preserved_fds(options.preserve_fds)
-            .with_console_socket(options.console_socket),
-    )
-}
-
-/// Runs a build of libcontainer and completes its error.
-///
-/// # Errors
-/// As `build`, completed.
-pub fn with_causes<T>(
-    build: impl FnOnce() -> Result<T, libcontainer::error::LibcontainerError>,
-) -> Result<T, BuildError> {
-    let causes = Causes::new().map_err(|err| BuildError(format!("memfd_create: {err}")))?;
-    causes.watch(build).map_err(|err| {
+    };
+    options.causes.watch(build).map_err(|err| {
         reap_failed_build();
         let message = chain(&err);
-        match causes.innermost() {
+        match options.causes.innermost() {
             Some(cause) if cause.ours => BuildError(cause.text),
             Some(cause) if !message.contains(&cause.text) => {
                 BuildError(format!("{message}: {}", cause.text))

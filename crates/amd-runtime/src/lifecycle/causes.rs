@@ -12,6 +12,7 @@
 use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write as _};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -29,6 +30,7 @@ const SEPARATOR: char = '\0';
 const MARK: char = '\u{1}';
 
 /// Error events seen while a closure runs, in this process and its children.
+#[derive(Debug)]
 pub struct Causes {
     file: Arc<File>,
 }
@@ -43,6 +45,11 @@ impl Causes {
         Ok(Self {
             file: Arc::new(File::from(fd)),
         })
+    }
+
+    /// Where the causes are kept, for those who write [`record`]s of their own.
+    pub fn file(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 
     /// Runs `f` and keeps the error events that it and the processes that it forks emit.
@@ -106,12 +113,7 @@ impl Subscriber for Recorder {
 
     fn event(&self, event: &Event<'_>) {
         if *event.metadata().level() == Level::ERROR {
-            let mark = if event.metadata().target() == OURS {
-                MARK.to_string()
-            } else {
-                String::new()
-            };
-            let text = format!("{mark}{}{SEPARATOR}", describe(event));
+            let text = record(event.metadata().target() == OURS, &describe(event));
             // A cause that cannot be kept must not break what is being built.
             let _ = (&*self.file).write_all(text.as_bytes());
         }
@@ -137,6 +139,16 @@ impl Subscriber for Recorder {
     }
 }
 
+/// An event as it is kept: what a process without this subscriber writes, too.
+pub fn record(ours: bool, text: &str) -> String {
+    let mark = if ours {
+        MARK.to_string()
+    } else {
+        String::new()
+    };
+    format!("{mark}{}{SEPARATOR}", text.replace([SEPARATOR, MARK], " "))
+}
+
 /// An event as `message (field value, ...): error`.
 fn describe(event: &Event<'_>) -> String {
     let mut fields = Fields::default();
@@ -148,7 +160,7 @@ fn describe(event: &Event<'_>) -> String {
     if !fields.error.is_empty() && !text.contains(&fields.error) {
         let _ = write!(text, ": {}", fields.error);
     }
-    text.replace([SEPARATOR, MARK], " ")
+    text
 }
 
 #[derive(Default)]

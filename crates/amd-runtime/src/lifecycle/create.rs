@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use chrono::Utc;
 use libcgroups::common::{CgroupSetup, get_cgroup_setup};
-use libcontainer::oci_spec::runtime::Spec;
+use libcontainer::oci_spec::runtime::{LinuxSeccomp, Spec};
 use serde_json::Value;
 
 use super::build::{BuildOptions, build};
+use super::causes::Causes;
 use super::grant::Grant;
 use super::limits::take_limits;
 use super::loopback;
@@ -20,15 +21,20 @@ use crate::cgroup::visit::{Visit, join};
 use crate::cgroup::{Cgroup, CgroupError, fs_driver_cgroup, unified_dir_of};
 use crate::device_cgroup::{DeviceCgroupError, DeviceRule, DeviceTable, enforce, rules_from_spec};
 use crate::error::{Error, Result, chain};
+use crate::hooks::{self, HookState, Hooks, When};
 use crate::inject::inject;
 use crate::mounts;
 use crate::mounts::cgroup_v1::show_own_v1;
 use crate::mounts::granted_nodes::ContainerRoot;
+use crate::process::exec::send_pidfd;
+use crate::process::{
+    Init, Plan, connect, descriptors, known_to_oci_spec, reset_affinity, set_limits, told,
+};
 use crate::request;
+use crate::seccomp;
 use crate::spec::effective::{cgroups_path, effective};
-use crate::spec::{Bundle, has_new_namespace, namespace, typed};
-use crate::state::{ContainerDir, Phase, ProcessRef, Record, write_atomically};
-use crate::stdio;
+use crate::spec::{Bundle, has_new_namespace, typed};
+use crate::state::{Phase, ProcessRef, Record, write_atomically};
 
 /// How a container is created.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +46,9 @@ pub struct CreateOptions {
     /// Whether to chroot where pivot_root(2) is not possible.
     pub no_pivot: bool,
     /// How many descriptors from 3 on the program inherits.
-    pub preserve_fds: i32,
+    pub preserve_fds: u32,
+    /// Socket to which a pidfd of the init is sent.
+    pub pidfd_socket: Option<PathBuf>,
     /// Whether the standard streams of this process are for the container alone, and so
     /// become its user's; not where they are a person's terminal.
     pub give_stdio: bool,
@@ -102,9 +110,13 @@ impl Runtime {
             let below = cgroups_path.strip_prefix("/").unwrap_or(&cgroups_path);
             show_own_v1(&mut spec, &cgroup.v1_dirs(), below)?;
         }
+        let mut plan = plan(&spec, options)?;
+        let hooks = Hooks::of(&spec)?;
         // libcontainer reads it so, and would name a line of a file that nobody knows.
-        let typed = typed::<Spec>("config.json", &spec)?;
-        let runtime_hooks = has_runtime_hooks(&spec);
+        let typed = typed::<Spec>("config.json", &known_to_oci_spec(&spec))?;
+        let whole = spec.clone();
+        // Those of the spec are run by us.
+        spec["hooks"] = Value::Null;
         let (rootfs, no_pivot) = (&bundle.rootfs, options.no_pivot);
         let rootfs = mounts::hand_over(&mut spec, &typed, rootfs, &bundle.dir, no_pivot)?;
 
@@ -121,7 +133,14 @@ impl Runtime {
         let mut limits = take_limits(&mut spec)?;
         dir.save(&record)?;
         undo.watch(record.clone());
-        write_config(&dir, &spec)?;
+        let causes = Causes::new().map_err(Error::system("memfd_create"))?;
+        let state = HookState::of(&record, 0, "creating");
+        let of_create = hooks::create::told(&hooks, &state, &bundle.rootfs, causes.file())?;
+        write_spec(&dir.spec_path(), &whole)?;
+        write_spec(&dir.config_path(), &told(&spec, of_create))?;
+        if let Some(filter) = &plan.filter {
+            filter.write(&dir.filter_path())?;
+        }
         let unit = Unit::of(&cgroups_path).filter(|_| self.systemd_cgroup);
         // What is left to do once there is a process: systemd makes no unit without one.
         let limits_of_process = match unit {
@@ -134,23 +153,27 @@ impl Runtime {
             }
         };
 
-        if options.give_stdio && !has_user_namespace(&spec) {
-            stdio::give_to_user_of(&spec["process"])?;
-        }
-        // Hooks that libcontainer runs in this process stay where it is.
-        let visit = match runtime_hooks {
+        let rlimits = std::mem::take(&mut plan.rlimits);
+        let preserve_fds = plan.preserved;
+        let start_hooks = hooks.at(When::StartContainer).to_vec();
+        let init = Init::new(plan, start_hooks, state, &dir.agent_socket())
+            .map_err(Error::system("cannot listen for the seccomp agent"))?;
+        // Hooks that are run from this process stay where it is.
+        let has_runtime_hooks = [When::Prestart, When::CreateRuntime]
+            .iter()
+            .any(|when| !hooks.at(*when).is_empty());
+        let visit = match has_runtime_hooks {
             true => None,
             false => Some(Visit::enter(cgroup.visited())?),
         };
-        let built = build(
-            &dir,
-            &BuildOptions {
-                systemd_cgroup: self.systemd_cgroup,
-                no_pivot: options.no_pivot,
-                preserve_fds: options.preserve_fds,
-                console_socket: options.console_socket.as_deref(),
-            },
-        );
+        let options_of_build = BuildOptions {
+            systemd_cgroup: self.systemd_cgroup,
+            no_pivot: options.no_pivot,
+            preserve_fds,
+            console_socket: options.console_socket.as_deref(),
+            causes: &causes,
+        };
+        let built = build(&dir, &options_of_build, init);
         let is_there = visit.is_some();
         drop(visit);
         let pid = built.map_err(|err| err.or_of(rootfs.as_ref()))?;
@@ -174,12 +197,15 @@ impl Runtime {
         }
         Cgroup::of(&record).set_limits(&limits_of_process, Unsupported::Warn)?;
         loopback::bring_up(&spec, pid)?;
-        if options.console_socket.is_some() && !has_user_namespace(&spec) {
-            stdio::give_terminal_of(pid, &spec["process"])?;
-        }
+        reset_affinity(pid);
+        set_limits(pid, &rlimits).map_err(|err| Error::Process(err.to_string()))?;
         ContainerRoot::of(pid)?.check_nodes(&granted_nodes)?;
         record.enforcement = Some(enforce(pid, &rules)?);
         record.phase = Phase::Created;
+        if let Some(path) = &options.pidfd_socket {
+            let failed = Error::system(format!("cannot connect to {path:?}"));
+            send_pidfd(&connect(path).map_err(failed)?, init, "standard")?;
+        }
         write_pid(options.pid_file.as_deref(), init)?;
         dir.save(&record)?;
         self.hand_over(reservation, &record)?;
@@ -209,6 +235,27 @@ impl Runtime {
         }
         Ok(Cgroup::default())
     }
+}
+
+/// The plan for the init of a container with this spec.
+fn plan(spec: &Value, options: &CreateOptions) -> Result<Plan> {
+    // Sockets of systemd are behind the standard streams, before what is preserved.
+    let listen_fds = descriptors::listen_fds();
+    let preserved = listen_fds + options.preserve_fds;
+    descriptors::check_preserved(preserved).map_err(Error::Usage)?;
+    let filter = match &spec["linux"]["seccomp"] {
+        Value::Null => None,
+        profile => Some(seccomp::compile(&typed::<LinuxSeccomp>(
+            "linux.seccomp",
+            profile,
+        )?)?),
+    };
+    let mut plan = Plan::new(&spec["process"], spec, filter)?;
+    if listen_fds > 0 {
+        plan.set_variable("LISTEN_FDS", &listen_fds.to_string());
+        plan.set_variable("LISTEN_PID", "1");
+    }
+    Ok(plan.inheriting(preserved, options.give_stdio))
 }
 
 /// The device rules of a spec, checked, and written back in the one form that libcgroups
@@ -285,34 +332,16 @@ fn tell_systemd(unit: &Unit, limits: &Resources, rules: &[DeviceRule]) -> Result
     Ok(())
 }
 
-/// Whether the spec has hooks that the runtime runs while it builds the container.
-fn has_runtime_hooks(spec: &Value) -> bool {
-    let hooks = |point: &str| {
-        spec.pointer(&format!("/hooks/{point}"))
-            .and_then(Value::as_array)
-    };
-    ["prestart", "createRuntime"]
-        .into_iter()
-        .filter_map(hooks)
-        .any(|hooks| !hooks.is_empty())
-}
-
-/// In a user namespace the ids of the spec are not those of the host.
-pub(super) fn has_user_namespace(spec: &Value) -> bool {
-    namespace(spec, "user").is_some()
-}
-
-/// Writes the effective bundle: libcontainer reads its spec from a file only
-/// (youki#2786), and the caller's is not ours to change.
-fn write_config(dir: &ContainerDir, spec: &Value) -> Result<()> {
-    let path = dir.config_path();
+/// Writes a spec: the effective one, and what libcontainer is told of it, which it reads
+/// from a file only (youki#2786). The caller's bundle is not ours to change.
+fn write_spec(path: &Path, spec: &Value) -> Result<()> {
     let io = |source| Error::Io {
         what: "cannot write",
-        path: path.clone(),
+        path: path.to_owned(),
         source,
     };
     let json = serde_json::to_vec(spec).map_err(|err| io(err.into()))?;
-    write_atomically(&path, &json).map_err(io)
+    write_atomically(path, &json).map_err(io)
 }
 
 #[cfg(test)]

@@ -4,17 +4,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use libcontainer::config::YoukiConfig;
-use libcontainer::container::State;
-use libcontainer::hooks::run_hooks;
 use serde_json::Value;
 
+use super::exec::read_spec;
 use super::status::Status;
 use super::undo::recover;
 use super::{ContainerId, Runtime};
 use crate::cgroup::{CgroupError, fs_driver_cgroup};
-use crate::error::{Error, Result, chain};
+use crate::error::{Error, Result};
+use crate::hooks::{self, HookState, Hooks, When};
 use crate::spec::effective::cgroups_path;
-use crate::state::{ContainerDir, LOCK_PATIENCE, LockKind, StateError, read_regular};
+use crate::state::{ContainerDir, LOCK_PATIENCE, LockKind, Record, StateError, read_regular};
 
 /// How long a forced delete lets a create or start go on that holds the container.
 const FORCE_PATIENCE: Duration = Duration::from_secs(2);
@@ -59,7 +59,7 @@ impl Runtime {
             )));
         }
         recover(&record)?;
-        run_poststop_hooks(&dir);
+        run_poststop_hooks(&dir, &record);
         Ok(dir.remove()?)
     }
 }
@@ -91,24 +91,11 @@ fn cgroups_path_on_file(dir: &ContainerDir) -> Option<PathBuf> {
 
 /// Runs the hooks that the spec has for after the container; as with runc, one that
 /// fails is logged and changes nothing (OCI runtime spec, "Poststop").
-fn run_poststop_hooks(dir: &ContainerDir) {
-    let Ok(config) = YoukiConfig::load(dir.libcontainer_dir()) else {
-        return;
-    };
-    let Some(hooks) = config
-        .hooks
-        .as_ref()
-        .and_then(|hooks| hooks.poststop().as_ref())
-    else {
-        return;
-    };
-    let ran = State::load(&dir.libcontainer_dir())
-        .map_err(|err| chain(&err))
-        .and_then(|mut state| {
-            state.status = libcontainer::container::ContainerStatus::Stopped;
-            run_hooks(Some(hooks), Some(&state), None, None, None).map_err(|err| chain(&err))
-        });
-    if let Err(err) = ran {
-        tracing::warn!("poststop hooks of container {}: {err}", dir.id());
+fn run_poststop_hooks(dir: &ContainerDir, record: &Record) {
+    let hooks = read_spec(dir).ok().and_then(|spec| Hooks::of(&spec).ok());
+    let Some(hooks) = hooks else { return };
+    let state = HookState::of(record, 0, "stopped");
+    if let Err(err) = hooks::run(When::Poststop, hooks.at(When::Poststop), &state, None, &[]) {
+        tracing::warn!("container {}: {err}", dir.id());
     }
 }

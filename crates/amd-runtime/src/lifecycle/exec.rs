@@ -1,23 +1,21 @@
-//! `exec`: one more process in a running container.
+//! `exec`: one more process in a container.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use libcontainer::oci_spec::runtime::{LinuxCapabilities, LinuxSeccomp};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::build::{BuildOptions, base, with_causes};
-use super::create::has_user_namespace;
-use super::executor::{Program, Restrictions};
 use super::status::Status;
 use super::{ContainerId, Runtime, write_pid};
-use crate::cgroup::visit::Visit;
-use crate::error::{Error, Result, chain};
+use crate::error::{Error, Result};
+use crate::hooks::HookState;
 use crate::inject::add_gids;
+use crate::process::exec::{Request, SubCgroups, exec};
+use crate::process::{Plan, descriptors};
+use crate::seccomp::Filter;
 use crate::spec::check::check_process;
-use crate::spec::{SpecError, effective};
-use crate::state::{ContainerDir, LockKind, ProcessRef, Record, write_atomically};
-use crate::stdio;
+use crate::spec::effective;
+use crate::state::{ContainerDir, LockKind, ProcessRef};
 
 /// How a process is executed in a container.
 #[derive(Clone, Debug, Default)]
@@ -26,15 +24,17 @@ pub struct ExecOptions {
     pub pid_file: Option<PathBuf>,
     /// Socket to which the terminal is sent; for a process with `terminal` only.
     pub console_socket: Option<PathBuf>,
+    /// Socket to which a pidfd of the process is sent.
+    pub pidfd_socket: Option<PathBuf>,
     /// How many descriptors from 3 on the process inherits.
-    pub preserve_fds: i32,
+    pub preserve_fds: u32,
     /// Whether the standard streams of this process are for the new one alone, and so
     /// become its user's; not where they are a person's terminal.
     pub give_stdio: bool,
     /// Whether a paused container will do.
     pub ignore_paused: bool,
-    /// A cgroup below the container's in which the process starts.
-    pub sub_cgroup: Option<String>,
+    /// Cgroups below the container's in which the process starts.
+    pub sub_cgroups: SubCgroups,
 }
 
 impl Runtime {
@@ -44,148 +44,93 @@ impl Runtime {
     /// Where there is no such container.
     pub fn process_of(&self, id: &ContainerId) -> Result<Value> {
         let (dir, _) = self.load(id)?;
-        let mut spec = read_config(&dir)?;
+        let mut spec = read_spec(&dir)?;
         Ok(spec.get_mut("process").map(Value::take).unwrap_or_default())
     }
 
-    /// Starts `process` (OCI runtime spec, config.md, "Process") in a running container.
-    /// It is in the container's namespaces and cgroup, under its seccomp filter, and
-    /// has the groups of its GPUs.
+    /// Starts `process` (OCI runtime spec, config.md, "Process") in a container that is
+    /// created or runs. It is in the container's namespaces and cgroup, under its seccomp
+    /// filter, and has the groups of its GPUs.
     ///
     /// # Errors
-    /// Where the container does not run, the process is refused, or cannot be started.
+    /// Where the container has stopped, the process is refused, or cannot be started.
     pub fn exec(
         &self,
         id: &ContainerId,
         mut process: Value,
         options: &ExecOptions,
     ) -> Result<ProcessRef> {
-        // Until the process is in its cgroup: a `delete` meanwhile would remove it, and
-        // libcontainer would make it anew, without the container's rules.
+        // Until the process is in its cgroup: a `delete` meanwhile would remove it.
         let (dir, record, _lock) = self.load_with_lock(id, LockKind::Shared)?;
-        match Status::of(&record) {
-            Status::Running => {}
-            Status::Paused if options.ignore_paused => {}
-            Status::Paused => {
-                return Err(Error::Status("cannot exec in a paused container".into()));
+        let status = Status::of(&record);
+        let init = match (status, record.init) {
+            (Status::Created | Status::Running, Some(init)) => init,
+            (Status::Paused, Some(init)) if options.ignore_paused => init,
+            (Status::Paused, _) => {
+                return Err(Error::Status(
+                    "cannot exec in a paused container (use --ignore-paused to override)".into(),
+                ));
             }
             _ => return Err(Error::Status("cannot exec in a stopped container".into())),
-        }
+        };
         check_process(&mut process)?;
-        let spec = read_config(&dir)?;
+        let spec = read_spec(&dir)?;
         inherit_unset(&spec, &mut process);
         add_gids(&mut process, &record.gpu_gids)?;
         effective::normalize_process(&mut process)?;
-        let host_ids = !has_user_namespace(&spec);
-        if options.give_stdio && host_ids {
-            stdio::give_to_user_of(&process)?;
-        }
-        let program = restricted_program(&spec, &mut process)?;
-        let workspace = Workspace::new(&dir, &process)?;
-        let pid = start_process(&dir, &record, &workspace, program, options)?;
-        if options.console_socket.is_some() && host_ids {
-            stdio::give_terminal_of(pid, &process)?;
-        }
-        let process = ProcessRef::of(pid)
-            .ok_or_else(|| Error::Status(format!("the process in container {id} is gone")))?;
-        write_pid(options.pid_file.as_deref(), process)?;
-        Ok(process)
+        descriptors::check_preserved(options.preserve_fds).map_err(Error::Usage)?;
+        let filter = Filter::read(&dir.filter_path())?;
+        let plan = Plan::new(&process, &spec, filter)?
+            .inheriting(options.preserve_fds, options.give_stdio);
+        let cgroups = options.sub_cgroups.below(&record.cgroup_dirs)?;
+        let request = Request {
+            plan: &plan,
+            spec: &spec,
+            init,
+            cgroups: &cgroups,
+            visited: &record.visited_dirs,
+            cgroups_asked_for: !options.sub_cgroups.is_empty(),
+            console_socket: options.console_socket.as_deref(),
+            pidfd_socket: options.pidfd_socket.as_deref(),
+            state: &HookState::of(&record, init.pid, &status.to_string()),
+        };
+        exec(&request, |process| {
+            write_pid(options.pid_file.as_deref(), process)
+        })
     }
 }
 
-/// What a process does not name and has from the container, as with runc: without it,
-/// it would keep all capabilities, and the engine's protection from the OOM killer.
-const INHERITED: [&str; 2] = ["capabilities", "oomScoreAdj"];
+/// What a process does not name and has from the container, as with runc.
+const INHERITED: [&str; 7] = [
+    "capabilities",
+    "oomScoreAdj",
+    "rlimits",
+    "apparmorProfile",
+    "scheduler",
+    "ioPriority",
+    "execCPUAffinity",
+];
 
 fn inherit_unset(spec: &Value, process: &mut Value) {
     for key in INHERITED {
-        if process.get(key).is_none_or(Value::is_null)
-            && let Some(value) = spec["process"].get(key)
-        {
+        let is_set = match process.get(key) {
+            None | Some(Value::Null) => false,
+            Some(Value::Array(items)) => !items.is_empty(),
+            Some(Value::String(text)) => !text.is_empty(),
+            Some(_) => true,
+        };
+        if !is_set && let Some(value) = spec["process"].get(key) {
             process[key] = value.clone();
         }
     }
 }
 
-fn start_process(
-    dir: &ContainerDir,
-    record: &Record,
-    workspace: &Workspace,
-    program: Program,
-    options: &ExecOptions,
-) -> Result<i32> {
-    let build = BuildOptions {
-        systemd_cgroup: record.systemd_cgroup,
-        no_pivot: false,
-        preserve_fds: options.preserve_fds,
-        console_socket: options.console_socket.as_deref(),
-    };
-    // Where libcontainer does not put the process. One that stays out is not out of any limit.
-    let _visit = Visit::enter(&record.visited_dirs)
-        .inspect_err(|err| tracing::warn!("{}", chain(err)))
-        .ok();
-    let pid = with_causes(|| {
-        base(dir, &build)?
-            .with_root_path(&workspace.path)?
-            .with_executor(program)
-            .as_tenant()
-            .with_detach(true)
-            .with_process(Some(workspace.process_path()))
-            .with_ignore_paused(true)
-            .with_sub_cgroup(options.sub_cgroup.clone())
-            .build()
-    })?;
-    Ok(pid.as_raw())
-}
-
-/// libcontainer drops the container's seccomp section when it makes the spec of an
-/// exec'd process (`adapt_spec_for_tenant` builds `linux` anew), so that the process
-/// runs without a filter. The program loads it itself, as the last thing.
+/// The effective spec of a container.
 ///
-/// Without `noNewPrivileges` loading a filter needs `CAP_SYS_ADMIN`, and dropping
-/// bounding capabilities `CAP_SETPCAP`: libcontainer is asked to leave these two, and
-/// the program drops them after the filter is in place, as runc does.
-fn restricted_program(spec: &Value, process: &mut Value) -> Result<Program> {
-    let parse = |what: &str, err: serde_json::Error| SpecError::Field(format!("{what}: {err}"));
-    let seccomp: Option<LinuxSeccomp> = match spec
-        .pointer("/linux/seccomp")
-        .filter(|value| !value.is_null())
-    {
-        Some(section) => {
-            Some(serde_json::from_value(section.clone()).map_err(|e| parse("linux.seccomp", e))?)
-        }
-        None => None,
-    };
-    let Some(seccomp) = seccomp else {
-        return Ok(Program::default());
-    };
-
-    let mut capabilities = None;
-    let privileges_may_grow = process.get("noNewPrivileges") != Some(&Value::Bool(true));
-    if privileges_may_grow
-        && let Some(sets) = process.get_mut("capabilities")
-        && !sets.is_null()
-    {
-        let wanted: LinuxCapabilities = serde_json::from_value(sets.clone())
-            .map_err(|err| parse("process.capabilities", err))?;
-        capabilities = Some(wanted);
-        for set in ["bounding", "effective", "permitted"] {
-            let names = crate::spec::array(sets, set)?;
-            for name in ["CAP_SYS_ADMIN", "CAP_SETPCAP"] {
-                if !names.iter().any(|n| n == name) {
-                    names.push(json!(name));
-                }
-            }
-        }
-    }
-    Ok(Program::restricted(Restrictions {
-        seccomp,
-        capabilities,
-    }))
-}
-
-fn read_config(dir: &ContainerDir) -> Result<Value> {
-    let path = dir.config_path();
+/// # Errors
+/// Where it cannot be read.
+pub(super) fn read_spec(dir: &ContainerDir) -> Result<Value> {
+    let path = dir.spec_path();
     let io = |source| Error::Io {
         what: "cannot read",
         path: path.clone(),
@@ -193,68 +138,4 @@ fn read_config(dir: &ContainerDir) -> Result<Value> {
     };
     let bytes = fs::read(&path).map_err(io)?;
     serde_json::from_slice(&bytes).map_err(|err| io(err.into()))
-}
-
-/// What the name of a workspace begins with, before the pid of its exec.
-const WORKSPACE: &str = "exec.";
-
-/// A libcontainer root of this exec alone, with a copy of the container's state.
-///
-/// libcontainer leaves a socket behind in the state directory with every exec; a
-/// health check every few seconds would fill the tmpfs. Here it goes with the
-/// workspace.
-struct Workspace {
-    path: PathBuf,
-}
-
-impl Workspace {
-    fn new(dir: &ContainerDir, process: &Value) -> Result<Self> {
-        remove_abandoned(dir);
-        let workspace = Self {
-            path: dir
-                .path()
-                .join(format!("{WORKSPACE}{}", std::process::id())),
-        };
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |source| Error::Io {
-                what: "cannot write",
-                path,
-                source,
-            }
-        };
-        let state = workspace.path.join(dir.id().as_str());
-        fs::create_dir_all(&state).map_err(io(&state))?;
-        let copy = state.join("state.json");
-        fs::copy(dir.libcontainer_dir().join("state.json"), &copy).map_err(io(&copy))?;
-        let json = workspace.process_path();
-        write_atomically(&json, process.to_string().as_bytes()).map_err(io(&json))?;
-        Ok(workspace)
-    }
-
-    fn process_path(&self) -> PathBuf {
-        self.path.join("process.json")
-    }
-}
-
-/// Removes the workspaces of execs that were killed.
-fn remove_abandoned(dir: &ContainerDir) {
-    for entry in fs::read_dir(dir.path()).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let pid = name
-            .to_str()
-            .and_then(|name| name.strip_prefix(WORKSPACE)?.parse().ok());
-        if pid.is_some_and(|pid: i32| ProcessRef::of(pid).is_none()) {
-            // Another exec may be doing the same.
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
-impl Drop for Workspace {
-    fn drop(&mut self) {
-        if let Err(err) = fs::remove_dir_all(&self.path) {
-            tracing::warn!("cannot remove {:?}: {err}", self.path);
-        }
-    }
 }

@@ -2,12 +2,11 @@
 //! state, status and signals. A file a command.
 
 mod build;
-mod causes;
+pub(crate) mod causes;
 mod create;
 mod delete;
 mod events;
 mod exec;
-mod executor;
 mod freeze;
 mod grant;
 mod limits;

@@ -48,7 +48,6 @@ pub fn effective(mut spec: Value, id: &ContainerId, rootfs: &Path) -> Result<Val
 /// # Errors
 /// Where a field that has to be changed is of the wrong type.
 pub fn normalize_process(process: &mut Value) -> Result<(), SpecError> {
-    drop_unset_no_new_privileges(process);
     drop_empty_texts(process);
     drop_unknown_capabilities(process);
     set_umask(process)?;
@@ -267,16 +266,6 @@ fn fold_duplicate_devices(devices: &mut Vec<Value>) {
     });
 }
 
-/// libcontainer loads the seccomp filter after it dropped the capability to do so
-/// where `noNewPrivileges` is there, be it false.
-fn drop_unset_no_new_privileges(process: &mut Value) {
-    if process.get("noNewPrivileges") == Some(&Value::Bool(false))
-        && let Some(process) = process.as_object_mut()
-    {
-        process.remove("noNewPrivileges");
-    }
-}
-
 /// oci-spec refuses a capability that it does not know; runc warns and goes on, so
 /// that a spec made for a newer kernel works on an older one.
 fn drop_unknown_capabilities(process: &mut Value) {
@@ -422,14 +411,6 @@ mod tests {
             |minor: u32| json!({"path": "/dev/x", "type": "c", "major": 1, "minor": minor});
         let spec = of(json!({"linux": {"devices": [device(3), device(5)]}}));
         assert_eq!(spec["linux"]["devices"], json!([device(3)]));
-    }
-
-    #[test]
-    fn only_a_set_no_new_privileges_stays() {
-        for (value, stays) in [(json!(false), false), (json!(true), true)] {
-            let spec = of(json!({"process": {"noNewPrivileges": value}}));
-            assert_eq!(spec["process"].get("noNewPrivileges").is_some(), stays);
-        }
     }
 
     #[test]

@@ -23,7 +23,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use gpu_tracker::GrantedGpu;
-pub use host_state::{Liveness, ProcessRef, read_regular, write_atomically, write_pid_file};
+pub use host_state::{
+    Liveness, ProcessRef, pidfd_open, read_regular, write_atomically, write_pid_file,
+};
 pub use lock::{Lock, LockError, LockKind};
 pub use record::{Phase, Record};
 
@@ -221,9 +223,25 @@ impl ContainerDir {
         self.libcontainer_root().join(self.id.as_str())
     }
 
-    /// The effective bundle's config.json.
+    /// The bundle's config.json as libcontainer reads it.
     pub fn config_path(&self) -> PathBuf {
         self.path.join("config.json")
+    }
+
+    /// The effective spec of the container, whole; config.json is what libcontainer is
+    /// told of it.
+    pub fn spec_path(&self) -> PathBuf {
+        self.path.join("spec.json")
+    }
+
+    /// The compiled seccomp filter, where the container has one.
+    pub fn filter_path(&self) -> PathBuf {
+        self.path.join("seccomp.filter")
+    }
+
+    /// The socket of the container's init for what goes to its seccomp agent.
+    pub fn agent_socket(&self) -> PathBuf {
+        self.path.join("seccomp.sock")
     }
 
     /// Whether anything of that id is there, a torn or unfinished container included.

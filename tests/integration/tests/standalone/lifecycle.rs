@@ -68,7 +68,7 @@ fn fields_that_the_runtime_does_not_know_survive() {
         .set("/process/futureField", unknown.clone())
         .set("/linux/futureField", unknown.clone());
     runtime.up(&Bundle::new(&host, "c", spec));
-    let effective = runtime.root().join("c/config.json");
+    let effective = runtime.root().join("c/spec.json");
     let text = host
         .inside(|| fs::read_to_string(effective))
         .unwrap()
@@ -83,30 +83,6 @@ fn fields_that_the_runtime_does_not_know_survive() {
         fields.map(|field| effective.pointer(field)),
         [Some(&unknown); 3]
     );
-}
-
-/// libcontainer names the bundle that it reads: its spec has an absolute root.
-#[test]
-fn hooks_are_told_a_bundle_with_the_effective_spec() {
-    let Some(host) = host() else { return };
-    let runtime = Runtime::under_test(&host);
-    let script = "cat > /run/bundles/state.json";
-    let spec = Spec::docker()
-        .env(TWO_GPUS)
-        .hook("createRuntime", "/bin/sh", &["sh", "-c", script]);
-    let bundle = Bundle::new(&host, "c", spec);
-    runtime.create(&bundle).ok();
-    let read = |path: &str| -> serde_json::Value {
-        let text = host.inside(|| fs::read_to_string(path)).unwrap().unwrap();
-        serde_json::from_str(&text).unwrap()
-    };
-    let state = read("/run/bundles/state.json");
-    assert_eq!(state["id"], "c");
-    let config = read(&format!(
-        "{}/config.json",
-        state["bundle"].as_str().unwrap()
-    ));
-    assert_eq!(config["root"]["path"], json!(bundle.path().join("rootfs")));
 }
 
 #[test]

@@ -1,0 +1,139 @@
+//! The hooks of `create`: prestart, createRuntime and createContainer.
+//!
+//! They are due at a point inside libcontainer's build. It is told one hook for each
+//! place: this program, with the real hooks in its environment. The program runs them
+//! ([`run_if_asked`]), and writes what went wrong where the build looks for causes.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, RawFd};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Hook, HookState, Hooks, When, run};
+use crate::lifecycle::causes;
+use crate::reentry;
+
+/// The variable that holds a [`Batch`].
+const VARIABLE: &str = "_AMD_CONTAINER_RUNTIME_HOOKS";
+/// The name by which a runner of hooks goes.
+const NAME: &str = "amd-container-runtime:hooks";
+
+/// What a runner has to do.
+#[derive(Serialize, Deserialize)]
+struct Batch {
+    lists: Vec<(When, Vec<Hook>)>,
+    state: HookState,
+    dir: PathBuf,
+    /// The descriptor that it writes a failure to.
+    report: RawFd,
+}
+
+/// Where `create` must not be called.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the container has hooks, and this program does not run them: call \
+     `amd_runtime::seal::ensure_sealed` first in its `main`"
+)]
+pub struct NotReady;
+
+/// What libcontainer is told of `hooks`: to run this program. `null` where `create` has no
+/// hook to run. Hooks run in the bundle's directory, and those of the container in its
+/// root filesystem, as with runc. `report` is inherited by them until they begin.
+///
+/// # Errors
+/// Where this program is none that runs hooks.
+pub fn told(
+    hooks: &Hooks,
+    state: &HookState,
+    rootfs: &Path,
+    report: BorrowedFd<'_>,
+) -> Result<Value, NotReady> {
+    let runner = |points: &[When], dir: &Path| {
+        let lists: Vec<_> = points
+            .iter()
+            .map(|when| (*when, hooks.at(*when).to_vec()))
+            .filter(|(_, hooks)| !hooks.is_empty())
+            .collect();
+        if lists.is_empty() {
+            return Value::Null;
+        }
+        let batch = json!(Batch {
+            lists,
+            state: state.clone(),
+            dir: dir.to_owned(),
+            report: report.as_raw_fd(),
+        });
+        json!([{
+            "path": "/proc/self/exe",
+            "args": [NAME],
+            "env": [format!("{VARIABLE}={batch}")],
+        }])
+    };
+    let create_runtime = runner(&[When::Prestart, When::CreateRuntime], &state.bundle);
+    let create_container = runner(&[When::CreateContainer], rootfs);
+    if create_runtime.is_null() && create_container.is_null() {
+        return Ok(Value::Null);
+    }
+    if !reentry::is_ready() {
+        return Err(NotReady);
+    }
+    let close_on_exec = FcntlArg::F_SETFD(FdFlag::empty());
+    // An error of a descriptor that is open is none that could happen.
+    let _ = fcntl(report, close_on_exec);
+    Ok(json!({"createRuntime": create_runtime, "createContainer": create_container}))
+}
+
+/// Where this process was started to run the hooks of a container, does so, and returns its
+/// exit status.
+pub(crate) fn run_if_asked() -> Option<i32> {
+    let value = std::env::var(VARIABLE).ok()?;
+    if std::env::args().next().as_deref() != Some(NAME) {
+        return None;
+    }
+    let Ok(batch) = serde_json::from_str::<Batch>(&value) else {
+        return Some(1);
+    };
+    #[allow(unsafe_code)]
+    // SAFETY: inherited for this purpose, and owned by nobody else in this new process.
+    let mut report = unsafe { File::from_raw_fd(batch.report) };
+    // Not the hooks' business.
+    let _ = fcntl(&report, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
+    Some(match run_batch(batch) {
+        Ok(()) => 0,
+        Err(message) => {
+            let _ = report.write_all(causes::record(true, &message).as_bytes());
+            1
+        }
+    })
+}
+
+fn run_batch(batch: Batch) -> Result<(), String> {
+    // libcontainer's state, of which only the pid is news.
+    let told: Value = serde_json::from_reader(std::io::stdin())
+        .map_err(|err| format!("the state of the container: {err}"))?;
+    // The working directory of a host may be closed to the root of a user namespace.
+    if let Err(err) = std::env::set_current_dir(&batch.dir) {
+        tracing::warn!("hooks do not run in {:?}: {err}", batch.dir);
+    }
+    for (when, hooks) in &batch.lists {
+        let pid = if *when == When::CreateContainer {
+            // The init that started this process, in the PID namespace of both.
+            nix::unistd::getppid().as_raw()
+        } else {
+            told["pid"]
+                .as_i64()
+                .and_then(|pid| i32::try_from(pid).ok())
+                .unwrap_or(0)
+        };
+        let state = HookState {
+            pid,
+            ..batch.state.clone()
+        };
+        run(*when, hooks, &state, None, &[]).map_err(|err| err.to_string())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! The descriptors of a process: what it inherits, and nothing else (CVE-2024-21626).
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::sys::stat::{SFlag, fstat};
+
+/// The first descriptor behind the standard streams.
+const FIRST: RawFd = 3;
+
+/// Closes what this process inherited beyond its standard streams and the `preserved`
+/// descriptors after them. To be called before it opens anything of its own: what it
+/// holds from its caller would be in the container's init until that starts its program.
+///
+/// # Errors
+/// Where the kernel cannot (before Linux 5.9).
+pub fn close_inherited(preserved: u32) -> io::Result<()> {
+    close_range(FIRST as u32 + preserved, u32::MAX, 0)
+}
+
+/// Checks that the descriptors which a process is to inherit are open.
+///
+/// # Errors
+/// Names the first that is not, in runc's words.
+pub fn check_preserved(preserved: u32) -> Result<(), String> {
+    for at in 0..preserved {
+        if !is_open(FIRST + at as RawFd) {
+            return Err(format!(
+                "unable to stat preserved-fd {at} (of {preserved}): no such file or directory"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// How many sockets systemd passed to this process: `LISTEN_FDS`, where `LISTEN_PID` says
+/// that it is meant (sd_listen_fds(3)).
+pub fn listen_fds() -> u32 {
+    let number = |name| std::env::var(name).ok()?.parse::<u32>().ok();
+    match (number("LISTEN_PID"), number("LISTEN_FDS")) {
+        (Some(pid), Some(count)) if pid == std::process::id() => count,
+        _ => 0,
+    }
+}
+
+/// Lets everything but the standard streams close at the next execve(2).
+pub fn close_on_exec() -> nix::Result<()> {
+    close_range(FIRST as u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
+        .map_err(|err| err.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
+}
+
+/// Closes everything but the standard streams, the `preserved` descriptors after them,
+/// which are to survive execve(2), and `link`. What is only marked to be closed could
+/// still be executed, by way of /proc/self/fd.
+pub fn keep_only(preserved: u32, link: Option<BorrowedFd<'_>>) {
+    let end = FIRST as u32 + preserved;
+    for fd in FIRST..end as RawFd {
+        #[allow(unsafe_code)]
+        // SAFETY: takes numbers; a descriptor that is not open is an error without effect.
+        unsafe {
+            libc::fcntl(fd, libc::F_SETFD, 0);
+        }
+    }
+    // An old kernel without close_range(2), or a filter: they close at execve(2).
+    match link.map(|link| link.as_raw_fd() as u32) {
+        Some(link) if link >= end => {
+            if link > end {
+                let _ = close_range(end, link - 1, 0);
+            }
+            let _ = close_range(link + 1, u32::MAX, 0);
+        }
+        _ => {
+            let _ = close_range(end, u32::MAX, 0);
+        }
+    }
+}
+
+/// Gives up the files of the host that this process, the init of a container that is
+/// created, has still open: all up to `last` but sockets and pipes, by which it is told
+/// to start, and those that its program inherits.
+///
+/// In their place is a pipe that nobody reads: whoever owns such a descriptor in this
+/// process, as a log, gets an error, and not another file that was opened since.
+pub fn close_host_files(preserved: u32, last: RawFd) {
+    let Ok((reader, dead)) = std::io::pipe() else {
+        return;
+    };
+    drop(reader);
+    for fd in FIRST + preserved as RawFd..=last {
+        #[allow(unsafe_code)]
+        // SAFETY: looked at by its number only, and for no longer than this call.
+        let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+        let is_file = fstat(borrowed).is_ok_and(|stat| {
+            let kind = stat.st_mode & SFlag::S_IFMT.bits();
+            kind != SFlag::S_IFSOCK.bits() && kind != SFlag::S_IFIFO.bits()
+        });
+        if is_file {
+            #[allow(unsafe_code)]
+            // SAFETY: takes numbers; the descriptor stays open, and its owner's.
+            unsafe {
+                libc::dup3(dead.as_raw_fd(), fd, libc::O_CLOEXEC);
+            }
+        }
+    }
+}
+
+/// The highest descriptor that this process has open.
+pub fn highest() -> RawFd {
+    let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+    open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .max()
+        .unwrap_or(FIRST)
+}
+
+fn is_open(fd: RawFd) -> bool {
+    #[allow(unsafe_code)]
+    // SAFETY: takes a number and reads its flags.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+    flags >= 0
+}
+
+fn close_range(first: u32, last: u32, flags: u32) -> io::Result<()> {
+    #[allow(unsafe_code)]
+    // SAFETY: takes numbers. The callers name descriptors that nothing here uses again.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
+    Errno::result(result)?;
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! A container's init: what libcontainer leaves to its `Executor`, and more.
+//!
+//! libcontainer is told that the process is root with all capabilities, in `/`, without a
+//! filter and with a HOME ([`told`]), and so gets none of this wrong. What the spec says
+//! is done here ([`Plan`]): all but filter and program before the container counts as
+//! created, and those when `start` says so.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::io::Write as _;
+use std::os::fd::{AsFd, RawFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::rc::Rc;
+
+use libcontainer::oci_spec::runtime::Spec;
+use libcontainer::workload::{
+    Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError,
+};
+use serde_json::{Value, json};
+
+use super::plan::Plan;
+use super::steps::Settled;
+use super::{ProcessError, descriptors, socket};
+use crate::hooks::{self, Hook, HookState, When};
+use crate::lifecycle::causes::OURS;
+
+/// The last steps of an init, handed to libcontainer.
+#[derive(Clone, Debug)]
+pub struct Init {
+    plan: Rc<Plan>,
+    /// The startContainer hooks, and what they are told.
+    hooks: Rc<(Vec<Hook>, HookState)>,
+    /// Where `start` fetches the descriptor for the seccomp agent.
+    agent: Option<Rc<UnixListener>>,
+    settled: RefCell<Option<Settled>>,
+    /// The highest descriptor that may be a file of the host.
+    last_fd: RawFd,
+}
+
+/// How many descriptors libcontainer may open beyond those of the runtime.
+const MARGIN: RawFd = 64;
+
+impl Init {
+    /// The init that `plan` is about. `agent_socket` is where `start` finds it, for a
+    /// filter with an agent.
+    ///
+    /// # Errors
+    /// Where the socket cannot be made.
+    pub fn new(
+        plan: Plan,
+        hooks: Vec<Hook>,
+        state: HookState,
+        agent_socket: &Path,
+    ) -> std::io::Result<Self> {
+        let listener = plan
+            .filter
+            .as_ref()
+            .and_then(|filter| filter.listener.as_ref());
+        let agent = match listener {
+            Some(_) => {
+                let socket = socket::listen(agent_socket)?;
+                socket.set_nonblocking(true)?;
+                Some(Rc::new(socket))
+            }
+            None => None,
+        };
+        Ok(Self {
+            plan: Rc::new(plan),
+            hooks: Rc::new((hooks, state)),
+            agent,
+            settled: RefCell::default(),
+            last_fd: descriptors::highest() + MARGIN,
+        })
+    }
+
+    /// Runs until the program does.
+    fn start(&self) -> Result<Infallible, ProcessError> {
+        let settled = self.settled.borrow_mut().take();
+        let settled = match settled {
+            Some(settled) => settled,
+            None => self.plan.settle()?,
+        };
+        // Accepted now: the filter may not allow it.
+        let start = self.agent.as_deref().map(last_connection).transpose()?;
+        settled.load_filter(&self.plan, |listener| {
+            let start = start.as_ref().ok_or_else(nobody_listens)?;
+            socket::send_fd(start.as_fd(), b"filter", listener.as_fd())
+                .map_err(ProcessError::system("cannot hand over the seccomp filter"))
+        })?;
+        drop(start);
+        self.run_hooks(&settled)?;
+        settled.launch(&self.plan, None)
+    }
+
+    /// The startContainer hooks run as the container's user, under its filter, with the
+    /// environment of its program where they have none of their own: as with runc.
+    fn run_hooks(&self, settled: &Settled) -> Result<(), ProcessError> {
+        let (hooks, state) = &*self.hooks;
+        if hooks.is_empty() {
+            return Ok(());
+        }
+        descriptors::close_on_exec().map_err(ProcessError::system("close_range"))?;
+        let state = HookState {
+            pid: std::process::id() as i32,
+            status: "created".into(),
+            ..state.clone()
+        };
+        let env: Vec<(String, String)> = settled
+            .env()
+            .iter()
+            .filter_map(|entry| {
+                let (name, value) = entry.to_str().ok()?.split_once('=')?;
+                Some((name.to_owned(), value.to_owned()))
+            })
+            .collect();
+        hooks::run(When::StartContainer, hooks, &state, None, &env)?;
+        Ok(())
+    }
+}
+
+/// The connection of the `start` that let this process go. One that was killed before it
+/// did so can have left another in front of it.
+fn last_connection(agent: &UnixListener) -> Result<UnixStream, ProcessError> {
+    let connections = std::iter::from_fn(|| agent.accept().ok());
+    let (connection, _) = connections.last().ok_or_else(nobody_listens)?;
+    Ok(connection)
+}
+
+fn nobody_listens() -> ProcessError {
+    ProcessError::Refused("nobody takes the seccomp filter to its agent".into())
+}
+
+impl Executor for Init {
+    /// Called when libcontainer has made everything, before it says so.
+    fn validate(&self, _: &Spec) -> Result<(), ExecutorValidationError> {
+        let settled = self.plan.settle().map_err(|err| {
+            let message = err.to_string();
+            tracing::error!(target: OURS, "{message}");
+            ExecutorValidationError::ArgValidationError(message)
+        })?;
+        self.settled.replace(Some(settled));
+        descriptors::close_host_files(self.plan.preserved, self.last_fd);
+        Ok(())
+    }
+
+    fn setup_envs(&self, _: HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
+        // Handed to execve(2); this process needs no environment of its own.
+        Ok(())
+    }
+
+    /// Called when `start` has said so.
+    fn exec(&self, _: &Spec) -> Result<(), ExecutorError> {
+        let message = match self.start() {
+            Ok(never) => match never {},
+            Err(err) => err.to_string(),
+        };
+        // Nobody listens any more: the container's stderr is what its owner sees, as
+        // with runc.
+        let _ = writeln!(std::io::stderr(), "{message}");
+        Err(ExecutorError::Other(message))
+    }
+}
+
+/// The spec that libcontainer is told: `spec`, without what is done here. `hooks` are
+/// those that it is to run, beside those that `spec` has for it.
+pub fn told(spec: &Value, hooks: Value) -> Value {
+    let mut told = spec.clone();
+    let process = &spec["process"];
+    told["process"] = json!({
+        "terminal": process["terminal"] == true,
+        "user": {"uid": 0, "gid": 0, "umask": process["user"]["umask"]},
+        "args": process["args"],
+        // Else it would ask getpwuid(3).
+        "env": ["HOME=/"],
+        "cwd": "/",
+    });
+    for field in ["apparmorProfile", "oomScoreAdj"] {
+        if !process[field].is_null() {
+            told["process"][field] = process[field].clone();
+        }
+    }
+    if let Some(linux) = told["linux"].as_object_mut() {
+        for field in ["seccomp", "personality", "memoryPolicy"] {
+            linux.remove(field);
+        }
+    }
+    for (point, hooks) in hooks.as_object().into_iter().flatten() {
+        told["hooks"][point] = hooks.clone();
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libcontainer_is_told_of_a_root_that_needs_nothing() {
+        let spec = json!({
+            "root": {"path": "/r"},
+            "process": {
+                "terminal": true, "args": ["sh"], "cwd": "/w", "env": ["A=1"],
+                "user": {"uid": 1000, "gid": 1000, "umask": 18, "additionalGids": [5]},
+                "capabilities": {"bounding": []}, "noNewPrivileges": true,
+                "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 4, "hard": 4}],
+                "oomScoreAdj": 5, "apparmorProfile": "p",
+            },
+            "hooks": {"prestart": [{"path": "/x"}]},
+            "linux": {"seccomp": {}, "memoryPolicy": {}, "namespaces": []},
+        });
+        let told = told(&spec, json!({"createRuntime": [{"path": "/y"}]}));
+        assert_eq!(
+            told["process"],
+            json!({
+                "terminal": true, "args": ["sh"], "cwd": "/", "env": ["HOME=/"],
+                "user": {"uid": 0, "gid": 0, "umask": 18},
+                "oomScoreAdj": 5, "apparmorProfile": "p",
+            })
+        );
+        assert_eq!(told["linux"], json!({"namespaces": []}));
+        assert_eq!(
+            told["hooks"],
+            json!({"prestart": [{"path": "/x"}], "createRuntime": [{"path": "/y"}]})
+        );
+        assert_eq!(told["root"], spec["root"]);
+    }
+}

@@ -1,0 +1,33 @@
+//! The processes of a container: its init and those of `exec`.
+//!
+//! Both go the same way. A [`Plan`] holds what the spec says, checked before anything is
+//! built. [`Plan::settle`] makes a process what it says, once it is in the namespaces of
+//! the container; [`Settled::launch`](steps::Settled::launch) loads the filter and starts
+//! the program. How a process gets into the namespaces is libcontainer's part for the
+//! [`Init`], and this module's for [`exec`].
+
+mod attributes;
+mod capabilities;
+mod cwd;
+pub mod descriptors;
+mod environment;
+mod error;
+pub mod exec;
+mod id_list;
+mod init;
+mod lookup;
+mod passwd;
+mod plan;
+mod rlimits;
+mod scheduling;
+mod socket;
+mod stdio;
+mod steps;
+mod user;
+
+pub use error::{ProcessError, errno_text};
+pub use init::{Init, told};
+pub use plan::{Plan, in_user_namespace, known_to_oci_spec};
+pub use rlimits::set_limits;
+pub use scheduling::reset_affinity;
+pub use socket::{connect, receive};

@@ -1,0 +1,114 @@
+//! Unix sockets: those of other programs, at paths of any length, and descriptors that
+//! are passed through them.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use nix::cmsg_space;
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, recvmsg, sendmsg};
+
+/// Connects to the socket at `path`, which can be longer than the 108 bytes that an
+/// address has room for.
+///
+/// # Errors
+/// As connect(2).
+pub fn connect(path: &Path) -> io::Result<UnixStream> {
+    let (_dir, short) = short(path)?;
+    UnixStream::connect(short)
+}
+
+/// Listens at `path`, of any length.
+///
+/// # Errors
+/// As bind(2) and listen(2).
+pub fn listen(path: &Path) -> io::Result<UnixListener> {
+    let (_dir, short) = short(path)?;
+    UnixListener::bind(short)
+}
+
+/// A short path to the same file, good for as long as the directory is open.
+fn short(path: &Path) -> io::Result<(File, PathBuf)> {
+    let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
+    let name = path.file_name().ok_or_else(invalid)?;
+    let parent = match path.parent() {
+        Some(parent) if parent.as_os_str() != OsStr::new("") => parent,
+        _ => Path::new("."),
+    };
+    let dir = File::options()
+        .read(true)
+        .custom_flags(libc::O_PATH | libc::O_DIRECTORY)
+        .open(parent)?;
+    let short = PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())).join(name);
+    Ok((dir, short))
+}
+
+/// Sends `message` with a descriptor, in one call.
+///
+/// # Errors
+/// As sendmsg(2).
+pub fn send_fd(socket: BorrowedFd<'_>, message: &[u8], fd: BorrowedFd<'_>) -> nix::Result<()> {
+    let fds = [fd.as_raw_fd()];
+    sendmsg::<UnixAddr>(
+        socket.as_raw_fd(),
+        &[IoSlice::new(message)],
+        &[ControlMessage::ScmRights(&fds)],
+        MsgFlags::MSG_NOSIGNAL,
+        None,
+    )
+    .map(drop)
+}
+
+/// Receives up to `limit` bytes, and the descriptor that came with them, if one did. No
+/// bytes: the other side has closed its end.
+///
+/// # Errors
+/// As recvmsg(2).
+pub fn receive(socket: BorrowedFd<'_>, limit: usize) -> nix::Result<(Vec<u8>, Option<OwnedFd>)> {
+    let mut bytes = vec![0; limit];
+    let mut space = cmsg_space!([std::os::fd::RawFd; 1]);
+    let mut parts = [IoSliceMut::new(&mut bytes)];
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    let received = recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
+    let len = received.bytes;
+    let mut fd = None;
+    for message in received.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(fds) = message {
+            for raw in fds {
+                #[allow(unsafe_code)]
+                // SAFETY: the kernel has just made it for this process.
+                let owned = unsafe { OwnedFd::from_raw_fd(raw) };
+                fd.get_or_insert(owned);
+            }
+        }
+    }
+    bytes.truncate(len);
+    Ok((bytes, fd))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn a_path_can_be_longer_than_an_address() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = tmp.path().join("d".repeat(120));
+        std::fs::create_dir(&dir).unwrap();
+        let path = dir.join("socket");
+        let listener = listen(&path).unwrap();
+        let sender = connect(&path).unwrap();
+        let (receiver, _) = listener.accept().unwrap();
+        send_fd(sender.as_fd(), b"hi", std::io::stdin().as_fd()).unwrap();
+        let (bytes, fd) = receive(receiver.as_fd(), 16).unwrap();
+        assert_eq!((bytes.as_slice(), fd.is_some()), (b"hi".as_slice(), true));
+        drop(sender);
+        assert_eq!(receive(receiver.as_fd(), 16).unwrap().0, b"");
+    }
+}

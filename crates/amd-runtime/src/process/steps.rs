@@ -1,0 +1,156 @@
+//! The last steps of a process inside its container, in runc's order.
+//!
+//! [`Plan::settle`] makes the process what its spec says, but for its program; then the
+//! container may be `created`, and wait. [`Settled::launch`] loads the filter and starts
+//! the program. Nothing that the image holds has run by then.
+
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::unistd::execve;
+
+use super::capabilities::SYS_ADMIN;
+use super::environment::{c_strings, environment, search_path};
+use super::lookup::resolve;
+use super::plan::Plan;
+use super::{ProcessError, attributes, cwd, descriptors, stdio, user};
+use crate::seccomp;
+
+/// A process that has everything but its filter and its program.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    file: CString,
+    args: Vec<CString>,
+    env: Vec<CString>,
+    /// What is permitted for as long as the filter is not loaded.
+    also: u64,
+}
+
+impl Plan {
+    /// Makes this process what its spec says: scheduling, working directory, user, groups
+    /// and capabilities. It is root in the container's namespaces when this begins, and
+    /// the user of the spec when it ends.
+    ///
+    /// # Errors
+    /// Names the step that failed.
+    pub fn settle(&self) -> Result<Settled, ProcessError> {
+        self.resize_terminal()?;
+        self.scheduling.apply()?;
+        if let Some(domain) = self.personality {
+            attributes::set_personality(domain)?;
+        }
+        let changed = cwd::try_change(&self.cwd)?;
+        // Before the user's rights are the only ones: the file need not be his.
+        let env = environment(&self.env, self.user.uid())?;
+        self.capabilities.limit_bounding()?;
+        stdio::give(self.streams, self.user.uid())?;
+        user::become_user(&self.user, self.groups)?;
+        // Without no_new_privs only CAP_SYS_ADMIN may load a filter.
+        let also = match &self.filter {
+            Some(_) if !self.no_new_privileges => SYS_ADMIN,
+            _ => 0,
+        };
+        if !changed {
+            cwd::change(&self.cwd)?;
+        }
+        cwd::verify()?;
+        self.capabilities.apply(also)?;
+        if self.no_new_privileges {
+            set_no_new_privileges()?;
+        }
+        let name = self.args.first().map_or("", String::as_str);
+        let file = resolve(name, search_path(&self.env))?;
+        let bytes = file.as_os_str().as_bytes();
+        let Ok(file) = CString::new(bytes) else {
+            return Err(ProcessError::Refused(format!("{file:?} has a NUL byte")));
+        };
+        let args = c_strings(self.args.iter().map(String::as_str))?;
+        Ok(Settled {
+            file,
+            args,
+            env,
+            also,
+        })
+    }
+
+    fn resize_terminal(&self) -> Result<(), ProcessError> {
+        let Some((rows, columns)) = self.console_size.filter(|_| self.terminal) else {
+            return Ok(());
+        };
+        crate::console::set_window_size(std::io::stdin().as_fd(), rows, columns)
+            .map_err(|err| ProcessError::Refused(crate::chain(&err)))
+    }
+}
+
+impl Settled {
+    /// The environment of the program.
+    pub fn env(&self) -> &[CString] {
+        &self.env
+    }
+
+    /// Loads the filter of `plan`; `hand_over` gets the descriptor for its agent, where it
+    /// has one. From here on every system call of this process is one that the container's
+    /// profile must allow: `hand_over` is one sendmsg(2), and capset(2) drops what the
+    /// load needed.
+    ///
+    /// # Errors
+    /// Where the kernel refuses the filter.
+    pub fn load_filter(
+        &self,
+        plan: &Plan,
+        hand_over: impl FnOnce(OwnedFd) -> Result<(), ProcessError>,
+    ) -> Result<(), ProcessError> {
+        let Some(filter) = &plan.filter else {
+            return Ok(());
+        };
+        if self.also != 0 {
+            plan.capabilities.raise(self.also)?;
+        }
+        let failed = |err: std::io::Error| seccomp::SeccompError::Io {
+            what: "error loading seccomp filter into kernel".into(),
+            source: err,
+        };
+        if let Some(listener) = seccomp::load(filter).map_err(failed)? {
+            hand_over(listener)?;
+        }
+        plan.capabilities.settle(self.also)
+    }
+
+    /// Starts the program. Of the open descriptors it inherits the standard streams and
+    /// those that `plan` preserves; `link` stays open until it starts.
+    ///
+    /// # Errors
+    /// Where the kernel refuses to execute it.
+    pub fn launch(
+        &self,
+        plan: &Plan,
+        link: Option<BorrowedFd<'_>>,
+    ) -> Result<Infallible, ProcessError> {
+        default_signals();
+        descriptors::keep_only(plan.preserved, link);
+        execve(&self.file, &self.args, &self.env).map_err(ProcessError::system(format!(
+            "exec {}",
+            self.file.to_string_lossy()
+        )))
+    }
+}
+
+fn set_no_new_privileges() -> Result<(), ProcessError> {
+    nix::sys::prctl::set_no_new_privs().map_err(ProcessError::system("cannot set no_new_privs"))
+}
+
+/// A program starts with default signal actions, whatever the caller or the Rust
+/// runtime ignores, and nothing blocked.
+fn default_signals() {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    let changeable = |signal: &Signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP);
+    for signal in Signal::iterator().filter(changeable) {
+        #[allow(unsafe_code)]
+        // SAFETY: SIG_DFL installs no handler, so no code of ours can run in one.
+        let _ = unsafe { sigaction(signal, &default) };
+    }
+    let _ = SigSet::empty().thread_set_mask();
+}

@@ -1,0 +1,104 @@
+//! A compiled filter, and the file that it is kept in.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::SeccompError;
+use super::program::{self, Instruction};
+use crate::state::write_atomically;
+
+/// A filter that is ready to be loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// Flags of seccomp(2) (`SECCOMP_FILTER_FLAG_*`).
+    pub flags: u64,
+    /// The program.
+    pub program: Vec<Instruction>,
+    /// Who decides about calls with `SCMP_ACT_NOTIFY`, where there are any.
+    pub listener: Option<Listener>,
+}
+
+/// The seccomp agent of a profile (config-linux.md, `listenerPath`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// Its Unix socket on the host.
+    pub path: PathBuf,
+    /// What it is told beside the state of the container.
+    pub metadata: String,
+}
+
+/// What is in front of the program in the file, on a line of its own.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    flags: u64,
+    listener: Option<Listener>,
+}
+
+impl Filter {
+    /// The filter that [`Self::write`] wrote to `path`; `None` where there is no file.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or understood.
+    pub fn read(path: &Path) -> Result<Option<Self>, SeccompError> {
+        let bytes = match fs::read(path) {
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            bytes => bytes.map_err(SeccompError::io(format!("cannot read {path:?}")))?,
+        };
+        let damaged = |why: &str| SeccompError::Damaged(format!("{path:?}: {why}"));
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let (header, program) = end
+            .and_then(|end| bytes.split_at_checked(end + 1))
+            .ok_or_else(|| damaged("no header"))?;
+        let header: Header =
+            serde_json::from_slice(header).map_err(|err| damaged(&err.to_string()))?;
+        let program = program::parse(program).ok_or_else(|| damaged("half an instruction"))?;
+        Ok(Some(Self {
+            flags: header.flags,
+            program,
+            listener: header.listener,
+        }))
+    }
+
+    /// Writes the filter to `path`, whole or not at all.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), SeccompError> {
+        let header = Header {
+            flags: self.flags,
+            listener: self.listener.clone(),
+        };
+        let failed = || SeccompError::io(format!("cannot write {path:?}"));
+        let mut bytes = serde_json::to_vec(&header).map_err(|err| failed()(err.into()))?;
+        bytes.push(b'\n');
+        bytes.extend(self.program.iter().flat_map(|i| i.to_bytes()));
+        write_atomically(path, &bytes).map_err(failed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_read_as_it_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("filter");
+        assert_eq!(Filter::read(&path).unwrap(), None);
+        let filter = Filter {
+            flags: 10,
+            program: vec![Instruction::load(0x0a0a), Instruction::result(7)],
+            listener: Some(Listener {
+                path: "/run/agent".into(),
+                metadata: "two\nlines".into(),
+            }),
+        };
+        filter.write(&path).unwrap();
+        assert_eq!(Filter::read(&path).unwrap(), Some(filter));
+        let torn = fs::read(&path).unwrap();
+        fs::write(&path, &torn[..torn.len() - 1]).unwrap();
+        assert!(Filter::read(&path).is_err());
+    }
+}

@@ -1,0 +1,191 @@
+//! Hooks: when they run, what they are told, and what becomes of their failures.
+
+use std::fs;
+
+use integration::bundle::Bundle;
+use integration::host::{Cgroups, SimulatedHost};
+use integration::mi300x;
+use integration::require;
+use integration::runtime::Runtime;
+use integration::spec::Spec;
+use serde_json::{Value, json};
+
+const ID: &str = "c";
+/// Of the host: hooks write what they see here.
+const SEEN: &str = "/run/seen";
+
+fn host() -> Option<SimulatedHost> {
+    let host = require::host(mi300x::PRESET, Cgroups::V1)?;
+    let made = host.inside(|| fs::create_dir(SEEN));
+    assert!(made.is_ok_and(|made| made.is_ok()));
+    Some(host)
+}
+
+/// A hook that writes its working directory, environment and input below `dir`.
+fn witness(point: &str, dir: &str) -> Value {
+    let script = format!(
+        "exec 2>&1; cd_is=$(pwd); {{ echo $cd_is; env | grep -E '^(OWN|IMAGE|LD_)' | sort | tr '\\n' ' '; \
+         echo; cat; }} > {dir}/{point}"
+    );
+    json!({"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["OWN=1", "PATH=/bin:/usr/bin"]})
+}
+
+#[track_caller]
+fn seen(host: &SimulatedHost, path: &str) -> (String, String, Value) {
+    let text = host.inside(|| fs::read_to_string(path)).unwrap().unwrap();
+    let mut lines = text.splitn(3, '\n').map(str::to_owned);
+    let mut next = || lines.next().unwrap();
+    let (dir, env) = (next(), next());
+    (dir, env, serde_json::from_str(&next()).unwrap())
+}
+
+#[test]
+fn hooks_are_told_the_callers_bundle_the_status_and_the_pid() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host);
+    let mut spec = Spec::docker()
+        .env("IMAGE=1")
+        .env("LD_PRELOAD=/evil.so")
+        .env("AMD_VISIBLE_DEVICES=0")
+        .annotation("org.example.key", "value")
+        .args(&["sleep", "1000"]);
+    for point in [
+        "prestart",
+        "createRuntime",
+        "createContainer",
+        "poststart",
+        "poststop",
+    ] {
+        spec = spec.push(&format!("/hooks/{point}"), witness(point, SEEN));
+    }
+    spec = spec.push("/hooks/startContainer", witness("startContainer", "/out"));
+    let bundle = Bundle::new(&host, ID, spec);
+    runtime.create(&bundle).ok();
+    let pid = runtime.state(ID)["pid"].clone();
+    runtime.start(ID).ok();
+    runtime.call(&["delete", "--force", ID]).ok();
+
+    let rootfs = bundle.in_rootfs("/");
+    let (bundle_dir, rootfs) = (bundle.path().to_str().unwrap(), rootfs.to_str().unwrap());
+    let rootfs = rootfs.trim_end_matches('/');
+    for (point, status, its_pid, dir) in [
+        ("prestart", "creating", pid.clone(), Some(bundle_dir)),
+        ("createRuntime", "creating", pid.clone(), Some(bundle_dir)),
+        ("createContainer", "creating", json!(1), Some(rootfs)),
+        ("startContainer", "created", json!(1), Some("/")),
+        ("poststart", "running", pid, None),
+        ("poststop", "stopped", Value::Null, None),
+    ] {
+        let path = match point {
+            "startContainer" => format!("{rootfs}/out/{point}"),
+            _ => format!("{SEEN}/{point}"),
+        };
+        let (its_dir, env, state) = seen(&host, &path);
+        assert_eq!(state["status"], status, "{point}");
+        assert_eq!(state["pid"], its_pid, "{point}");
+        assert_eq!(state["id"], ID, "{point}");
+        assert_eq!(state["bundle"], bundle_dir, "{point}");
+        assert_eq!(state["annotations"]["org.example.key"], "value", "{point}");
+        assert_eq!(env.trim(), "OWN=1", "{point}");
+        if let Some(dir) = dir {
+            assert_eq!(its_dir, dir, "{point}");
+        }
+    }
+}
+
+#[test]
+fn a_hook_that_names_no_environment_has_none_but_in_the_container_its_programs() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host);
+    let env =
+        |path: &str| json!({"path": "/bin/sh", "args": ["sh", "-c", format!("env > {path}")]});
+    let spec = Spec::docker()
+        .env("IMAGE=1")
+        .env("LD_PRELOAD=/evil.so")
+        .push("/hooks/createContainer", env("/run/seen/createContainer"))
+        .push("/hooks/startContainer", env("/out/startContainer"));
+    let bundle = Bundle::new(&host, ID, spec);
+    runtime.run(&bundle).ok();
+    let read = |path: &str| host.inside(|| fs::read_to_string(path)).unwrap().unwrap();
+    let of_host = read("/run/seen/createContainer");
+    assert!(
+        !of_host.contains("IMAGE") && !of_host.contains("evil"),
+        "{of_host}"
+    );
+    let of_container = bundle.read("/out/startContainer").unwrap();
+    for variable in ["IMAGE=1", "PATH=/bin", "HOME=/root"] {
+        assert!(
+            of_container.lines().any(|line| line == variable),
+            "{of_container}"
+        );
+    }
+}
+
+#[test]
+fn hooks_of_a_point_run_in_their_order_and_prestart_before_create_runtime() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host);
+    let note = |word: &str| {
+        let script = format!("echo {word} >> {SEEN}/order");
+        json!({"path": "/bin/sh", "args": ["sh", "-c", script]})
+    };
+    let spec = Spec::docker()
+        .push("/hooks/createContainer", note("5"))
+        .push("/hooks/createRuntime", note("3"))
+        .push("/hooks/createRuntime", note("4"))
+        .push("/hooks/prestart", note("1"))
+        .push("/hooks/prestart", note("2"));
+    runtime.run(&Bundle::new(&host, ID, spec)).ok();
+    let order = host.inside(|| fs::read_to_string(format!("{SEEN}/order")));
+    assert_eq!(order.unwrap().unwrap(), "1\n2\n3\n4\n5\n");
+}
+
+#[test]
+fn a_failure_says_which_hook_it_was_and_what_that_printed() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host);
+    let fails = json!({
+        "path": "/bin/sh", "args": ["sh", "-c", "echo said out; echo said err >&2; exit 3"],
+    });
+    for point in [
+        "prestart",
+        "createRuntime",
+        "createContainer",
+        "startContainer",
+        "poststart",
+    ] {
+        let spec = Spec::docker()
+            .args(&["sleep", "1000"])
+            .push(&format!("/hooks/{point}"), json!({"path": "/bin/true"}))
+            .push(&format!("/hooks/{point}"), fails.clone());
+        let outcome = runtime.run(&Bundle::new(&host, ID, spec));
+        assert_ne!(outcome.code, 0, "{outcome}");
+        let says = format!(
+            "error running {point} hook #1: exit status 3, stdout: said out\n, stderr: said err\n"
+        );
+        assert!(outcome.stderr.contains(&says), "{outcome}");
+        assert_eq!(runtime.call(&["list", "-q"]).ok(), "", "{point}");
+    }
+}
+
+#[test]
+fn a_hook_that_takes_too_long_is_killed() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host);
+    let slow = json!({"path": "/bin/sleep", "args": ["sleep", "1000"], "timeout": 1});
+    for point in [
+        "createRuntime",
+        "createContainer",
+        "startContainer",
+        "poststart",
+    ] {
+        let spec = Spec::docker()
+            .args(&["sleep", "1000"])
+            .push(&format!("/hooks/{point}"), slow.clone());
+        let outcome = runtime.run(&Bundle::new(&host, ID, spec));
+        assert_ne!(outcome.code, 0, "{outcome}");
+        let says =
+            format!("error running {point} hook #0: hook ran past specified timeout of 1.0s");
+        assert!(outcome.stderr.contains(&says), "{outcome}");
+    }
+}
