@@ -26,15 +26,7 @@ fn features() -> serde_json::Value {
             "prestart", "createRuntime", "createContainer", "startContainer", "poststart",
             "poststop",
         ],
-        // What libcontainer's mount option parser takes.
-        "mountOptions": [
-            "async", "atime", "bind", "defaults", "dev", "diratime", "dirsync", "exec",
-            "iversion", "lazytime", "loud", "mand", "noatime", "nodev", "nodiratime", "noexec",
-            "noiversion", "nolazytime", "nomand", "norelatime", "nostrictatime", "nosuid",
-            "nosymfollow", "private", "rbind", "relatime", "remount", "ro", "rprivate", "rro",
-            "rshared", "rslave", "runbindable", "rw", "shared", "silent", "slave",
-            "strictatime", "suid", "sync", "unbindable",
-        ],
+        "mountOptions": crate::mounts::options::known(),
         "linux": {
             "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
             "cgroup": {
@@ -55,7 +47,7 @@ fn features() -> serde_json::Value {
             "apparmor": {"enabled": true},
             "selinux": {"enabled": false},
             "intelRdt": {"enabled": true},
-            "mountExtensions": {"idmap": {"enabled": false}},
+            "mountExtensions": {"idmap": {"enabled": true}},
         },
         "annotations": {
             "amd.com/gpu": "AMD_VISIBLE_DEVICES",
