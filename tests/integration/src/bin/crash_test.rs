@@ -3,7 +3,7 @@
 //! same few ids at once. `make crash-test` runs all of it; the tests of this package a sample.
 
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
@@ -104,8 +104,7 @@ fn kill_everywhere(
         if let Err(err) = recover(&runtime, &bundle, victim, at) {
             failures.push(format!("{victim:?} killed at {call:?}: {err:#}"));
         }
-        let now = Traces::of(host);
-        for trace in now.beyond(&before) {
+        for trace in left(host, &before) {
             failures.push(format!("{victim:?} killed at {call:?}: left {trace}"));
         }
     }
@@ -121,6 +120,20 @@ fn kill_everywhere(
     ensure!(failures.is_empty(), "{}", failures.join("\n"));
     ensure!(killed * 4 > tried, "killed {killed} times of {tried} only");
     Ok(())
+}
+
+/// What there is and was not before; a process that a killed command had just forked gets a moment
+/// to notice that it is alone.
+fn left(host: &SimulatedHost, before: &Traces) -> Vec<String> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let now = Traces::of(host);
+        let left = now.beyond(before);
+        if left.is_empty() || Instant::now() > deadline {
+            return left.into_iter().map(str::to_owned).collect();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// What there is before the command.
