@@ -10,7 +10,7 @@ const CASES: &[Case] = &[
     ),
     (
         "mount-options",
-        r#"run --rm -v "$dir:/a:rshared" -v "$dir:/b:ro,rslave" --mount type=bind,src="$dir",dst=/c,bind-propagation=private,readonly --tmpfs /d:rw,noexec,nosuid,size=64k,mode=1770,uid=5,gid=6 "$image" sh -c "$mounts | grep -E ' /[abcd] ' | sort -k 2; stat -c '%a %u:%g' /d""#,
+        r#"run --rm --mount type=bind,src="$dir",dst=/c,bind-propagation=private,readonly --tmpfs /d:rw,noexec,nosuid,size=64k,mode=1770,uid=5,gid=6 "$image" sh -c "$mounts | grep -E ' /[cd] ' | sort -k 2; stat -c '%a %u:%g' /d""#,
     ),
     (
         "places-of-the-root",
