@@ -115,6 +115,7 @@ fn user() {
 
 #[test]
 fn capabilities() {
+    let kill = json!(["CAP_KILL"]);
     let all = |caps| {
         Row::set(
             "/process/capabilities",
@@ -133,7 +134,10 @@ fn capabilities() {
         all(json!(["CAP_KILL\0"]))
             .refused("capabilities.bounding[0] has a NUL byte")
             .but_runc(Verdict::Warned, "no string of a spec may have a NUL byte"),
-        Row::set("/process/capabilities", json!({"ambient": ["CAP_KILL"]})),
+        Row::set(
+            "/process/capabilities",
+            json!({"bounding": kill, "permitted": kill, "inheritable": kill, "ambient": kill}),
+        ),
     ]);
 }
 
