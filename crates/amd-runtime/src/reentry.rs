@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 /// The step that makes the root filesystem, see [`crate::mounts`].
 pub const ROOTFS: &str = "amd-container-runtime:rootfs";
 
+/// The step that runs the hooks of `create`, see [`crate::hooks`].
+pub const HOOKS: &str = "amd-container-runtime:hooks";
+
 /// Set once `main` has asked for its step.
 static READY: AtomicBool = AtomicBool::new(false);
 
@@ -19,6 +22,11 @@ static READY: AtomicBool = AtomicBool::new(false);
 /// was executed by somebody else. To be called first in `main`; `ensure_sealed` does.
 pub fn dispatch() {
     READY.store(true, Ordering::Relaxed);
+    let name = std::env::args().next();
+    if name.is_some_and(|name| [ROOTFS, HOOKS].contains(&name.as_str())) {
+        // A create that is killed leaves nobody behind who waits for a hook that hangs.
+        let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
+    }
     if let Some(code) = crate::hooks::create::run_if_asked() {
         std::process::exit(code);
     }

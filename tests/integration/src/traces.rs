@@ -10,7 +10,7 @@ use crate::host::SimulatedHost;
 
 /// Everything on a simulated host that a container or its runtime can leave behind:
 /// processes, cgroups, mounts, and files below /run, among which are those written to /etc
-/// and /var/lib. Not those of bundles, which containers may write to.
+/// and /var/lib. Not what stays by design: bundles, and the links to state roots.
 #[derive(Debug)]
 pub struct Traces(BTreeSet<String>);
 
@@ -52,11 +52,15 @@ fn mounts(all: &mut BTreeSet<String>) -> Result<()> {
     Ok(())
 }
 
+/// Bundles, which containers may write to, and the links to state roots by which the GPU
+/// tracker finds containers: one for each root, until the host boots.
+const STAYS: [&str; 2] = ["/run/bundles", "/run/amd-container-toolkit"];
+
 fn files(dir: &Path, all: &mut BTreeSet<String>) -> Result<()> {
     for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
         let entry = entry?;
         let path = entry.path();
-        if path == Path::new("/run/bundles") {
+        if STAYS.iter().any(|stays| path == Path::new(stays)) {
             continue;
         }
         if entry.file_type()?.is_dir() {

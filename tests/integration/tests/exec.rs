@@ -170,6 +170,45 @@ fn a_process_has_the_limits_of_the_container_where_it_names_none() {
     assert_eq!(runtime.call(&words).ok(), "10\n20\n");
 }
 
+/// As a shell hands it over with `--process <(...)`.
+#[test]
+fn a_process_is_read_from_a_descriptor() {
+    let Some(host) = host() else { return };
+    let runtime = up(&host, Spec::docker());
+    let process = json!({"args": ["ls", "/proc/self/fd"], "cwd": "/", "env": ["PATH=/bin"]});
+    let written = host.inside(|| std::fs::write("/run/process.json", process.to_string()));
+    written.unwrap().unwrap();
+    let command = runtime.command(&["exec", "--process", "/dev/fd/9", ID]);
+    let mut shell = std::process::Command::new("sh");
+    shell
+        .args(["-c", "cat /run/process.json | \"$@\" 9<&0 </dev/null", "sh"])
+        .arg(command.get_program())
+        .args(command.get_args());
+    let outcome = integration::outcome::Outcome::of(&host, &mut shell).unwrap();
+    // The list itself is opened as the next one.
+    assert_eq!(
+        outcome.ok().split_whitespace().collect::<Vec<_>>(),
+        ["0", "1", "2", "3"]
+    );
+}
+
+/// A runtime without CAP_SYS_RESOURCE may not change the limits of another user's process.
+#[test]
+fn users_who_are_not_root_have_limits_too() {
+    let Some(host) = host() else { return };
+    let limit = json!([{"type": "RLIMIT_NOFILE", "soft": 20, "hard": 30}]);
+    let spec = Spec::docker()
+        .set("/process/rlimits", limit)
+        .set("/process/user", json!({"uid": 1000, "gid": 1000}));
+    let runtime = up(&host, spec);
+    for pid in ["1", "self"] {
+        let limits = format!("/proc/{pid}/limits");
+        let line = runtime.exec(ID, &["grep", "open files", &limits]).ok();
+        let fields: Vec<_> = line.split_whitespace().collect();
+        assert_eq!(fields[3..5], ["20", "30"], "{pid}: {line}");
+    }
+}
+
 #[test]
 fn preserved_descriptors_are_inherited_and_others_are_not() {
     let Some(host) = host() else { return };

@@ -31,6 +31,7 @@ fn witness(point: &str, dir: &str) -> Value {
 }
 
 #[track_caller]
+#[allow(clippy::unwrap_used, reason = "a test stands on it")]
 fn seen(host: &SimulatedHost, path: &str) -> (String, String, Value) {
     let text = host.inside(|| fs::read_to_string(path)).unwrap().unwrap();
     let mut lines = text.splitn(3, '\n').map(str::to_owned);

@@ -141,6 +141,7 @@ fn an_id_that_means_none_is_refused() {
 
 /// Runs the runtime as an engine that is in groups of its own.
 #[track_caller]
+#[allow(clippy::unwrap_used, reason = "a test stands on it")]
 fn with_groups(host: &SimulatedHost, runtime: &Runtime<'_>, words: &[&str]) -> Outcome {
     let command = runtime.command(words);
     let mut setpriv = Command::new("setpriv");

@@ -1,5 +1,6 @@
 //! The command line: what can be written there.
 
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -137,6 +138,14 @@ impl Command {
             Self::Create(args) => Some(args.build.preserve_fds),
             Self::Run(args) => Some(args.build.preserve_fds),
             Self::Exec(args) => Some(args.preserve_fds),
+            _ => None,
+        }
+    }
+
+    /// A descriptor from its caller that it reads.
+    pub fn read_fd(&self) -> Option<RawFd> {
+        match self {
+            Self::Exec(args) => args.process_fd(),
             _ => None,
         }
     }

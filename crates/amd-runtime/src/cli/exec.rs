@@ -1,5 +1,6 @@
 //! `exec`
 
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -7,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use super::{Context, foreground};
+use crate::process::descriptors;
 use crate::process::exec::SubCgroups;
 use crate::{ContainerId, ExecOptions, keyring};
 
@@ -85,6 +87,11 @@ impl Args {
         self.detach
     }
 
+    /// The descriptor from the caller that `--process` names.
+    pub fn process_fd(&self) -> Option<RawFd> {
+        self.process.as_deref().and_then(descriptors::named_by)
+    }
+
     pub fn run(self, context: &Context) -> Result<ExitCode> {
         let (id, command) = self
             .id_and_command
@@ -131,7 +138,11 @@ impl Args {
     /// the command line over it, as runc's `getProcess` does it.
     fn process(&self, context: &Context, id: &ContainerId, command: &[String]) -> Result<Value> {
         if let Some(path) = &self.process {
-            let text = std::fs::read(path).with_context(|| format!("cannot read {path:?}"))?;
+            let failed = || format!("cannot read {path:?}");
+            let text = std::fs::read(path).with_context(failed)?;
+            if let Some(fd) = self.process_fd() {
+                descriptors::close(fd).with_context(failed)?;
+            }
             return serde_json::from_slice(&text).with_context(|| format!("{path:?}"));
         }
         if command.is_empty() {

@@ -91,7 +91,8 @@ fn execute(cli: Cli, log: &mut Option<Log>) -> Result<ExitCode> {
     if let Some(preserved) = cli.command.preserved_fds() {
         // Before anything is opened here.
         let preserved = u32::from(preserved) + descriptors::listen_fds();
-        descriptors::close_inherited(preserved).context("cannot close inherited descriptors")?;
+        descriptors::close_inherited(preserved, cli.command.read_fd())
+            .context("cannot close inherited descriptors")?;
     }
     if let Some(path) = &global.log {
         let opened = Log::open(path, global.log_format);

@@ -19,8 +19,6 @@ use crate::reentry;
 
 /// The variable that holds a [`Batch`].
 const VARIABLE: &str = "_AMD_CONTAINER_RUNTIME_HOOKS";
-/// The name by which a runner of hooks goes.
-const NAME: &str = "amd-container-runtime:hooks";
 
 /// What a runner has to do.
 #[derive(Serialize, Deserialize)]
@@ -69,7 +67,7 @@ pub fn told(
         });
         json!([{
             "path": "/proc/self/exe",
-            "args": [NAME],
+            "args": [reentry::HOOKS],
             "env": [format!("{VARIABLE}={batch}")],
         }])
     };
@@ -91,7 +89,7 @@ pub fn told(
 /// exit status.
 pub(crate) fn run_if_asked() -> Option<i32> {
     let value = std::env::var(VARIABLE).ok()?;
-    if std::env::args().next().as_deref() != Some(NAME) {
+    if std::env::args().next().as_deref() != Some(reentry::HOOKS) {
         return None;
     }
     let Ok(batch) = serde_json::from_str::<Batch>(&value) else {

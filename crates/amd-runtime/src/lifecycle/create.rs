@@ -110,7 +110,7 @@ impl Runtime {
             let below = cgroups_path.strip_prefix("/").unwrap_or(&cgroups_path);
             show_own_v1(&mut spec, &cgroup.v1_dirs(), below)?;
         }
-        let mut plan = plan(&spec, options)?;
+        let plan = plan(&spec, options)?;
         let hooks = Hooks::of(&spec)?;
         // libcontainer reads it so, and would name a line of a file that nobody knows.
         let typed = typed::<Spec>("config.json", &known_to_oci_spec(&spec))?;
@@ -153,7 +153,7 @@ impl Runtime {
             }
         };
 
-        let rlimits = std::mem::take(&mut plan.rlimits);
+        let rlimits = plan.rlimits.clone();
         let preserve_fds = plan.preserved;
         let start_hooks = hooks.at(When::StartContainer).to_vec();
         let init = Init::new(plan, start_hooks, state, &dir.agent_socket())

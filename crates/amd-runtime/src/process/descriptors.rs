@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::stat::{SFlag, fstat};
@@ -9,14 +10,44 @@ use nix::sys::stat::{SFlag, fstat};
 /// The first descriptor behind the standard streams.
 const FIRST: RawFd = 3;
 
-/// Closes what this process inherited beyond its standard streams and the `preserved`
-/// descriptors after them. To be called before it opens anything of its own: what it
-/// holds from its caller would be in the container's init until that starts its program.
+/// Closes what this process inherited beyond its standard streams, the `preserved`
+/// descriptors after them, and `but`, which it still has to read. To be called before it
+/// opens anything of its own: what it holds from its caller would be in the container's
+/// init until that starts its program.
 ///
 /// # Errors
 /// Where the kernel cannot (before Linux 5.9).
-pub fn close_inherited(preserved: u32) -> io::Result<()> {
-    close_range(FIRST as u32 + preserved, u32::MAX, 0)
+pub fn close_inherited(preserved: u32, but: Option<RawFd>) -> io::Result<()> {
+    let first = FIRST as u32 + preserved;
+    match but.and_then(|fd| u32::try_from(fd).ok()) {
+        Some(but) if but >= first => {
+            if but > first {
+                close_range(first, but - 1, 0)?;
+            }
+            close_range(but + 1, u32::MAX, 0)
+        }
+        _ => close_range(first, u32::MAX, 0),
+    }
+}
+
+/// The inherited descriptor that `path` names, as a shell's process substitution does:
+/// `/dev/fd/63`.
+pub fn named_by(path: &Path) -> Option<RawFd> {
+    let number = ["/dev/fd", "/proc/self/fd"]
+        .iter()
+        .find_map(|dir| path.strip_prefix(dir).ok())?;
+    number.to_str()?.parse().ok().filter(|fd| *fd >= FIRST)
+}
+
+/// Closes an inherited descriptor, see [`named_by`], that was read.
+///
+/// # Errors
+/// Where it is not open.
+pub fn close(fd: RawFd) -> nix::Result<()> {
+    #[allow(unsafe_code)]
+    // SAFETY: inherited, so that nothing here owns it.
+    let result = unsafe { libc::close(fd) };
+    Errno::result(result).map(drop)
 }
 
 /// Checks that the descriptors which a process is to inherit are open.
@@ -63,17 +94,7 @@ pub fn keep_only(preserved: u32, link: Option<BorrowedFd<'_>>) {
         }
     }
     // An old kernel without close_range(2), or a filter: they close at execve(2).
-    match link.map(|link| link.as_raw_fd() as u32) {
-        Some(link) if link >= end => {
-            if link > end {
-                let _ = close_range(end, link - 1, 0);
-            }
-            let _ = close_range(link + 1, u32::MAX, 0);
-        }
-        _ => {
-            let _ = close_range(end, u32::MAX, 0);
-        }
-    }
+    let _ = close_inherited(preserved, link.map(|link| link.as_raw_fd()));
 }
 
 /// Gives up the files of the host that this process, the init of a container that is
@@ -126,4 +147,26 @@ fn close_range(first: u32, last: u32, flags: u32) -> io::Result<()> {
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
     Errno::result(result)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_are_named_as_shells_name_them() {
+        let named = |path: &str| named_by(Path::new(path));
+        assert_eq!(named("/dev/fd/63"), Some(63));
+        assert_eq!(named("/proc/self/fd/3"), Some(3));
+        for other in [
+            "/dev/fd/0",
+            "/dev/fd/-1",
+            "/dev/fd/x",
+            "/dev/fd",
+            "/fd/63",
+            "63",
+        ] {
+            assert_eq!(named(other), None, "{other}");
+        }
+    }
 }

@@ -16,7 +16,7 @@ use super::capabilities::SYS_ADMIN;
 use super::environment::{c_strings, environment, search_path};
 use super::lookup::resolve;
 use super::plan::Plan;
-use super::{ProcessError, attributes, cwd, descriptors, stdio, user};
+use super::{ProcessError, attributes, cwd, descriptors, rlimits, stdio, user};
 use crate::seccomp;
 
 /// A process that has everything but its filter and its program.
@@ -47,6 +47,7 @@ impl Plan {
         let env = environment(&self.env, self.user.uid())?;
         self.capabilities.limit_bounding()?;
         stdio::give(self.streams, self.user.uid())?;
+        rlimits::set_own_limits(&self.rlimits)?;
         user::become_user(&self.user, self.groups)?;
         // Without no_new_privs only CAP_SYS_ADMIN may load a filter.
         let also = match &self.filter {

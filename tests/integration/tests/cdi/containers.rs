@@ -39,7 +39,7 @@ fn by_runtime(host: &SimulatedHost, name: &str) -> (Vec<String>, Vec<u64>) {
         .args(&["true"]);
     let bundle = Bundle::new(host, "c", spec);
     runtime.create(&bundle).ok();
-    let effective = read(host, runtime.root().join("c/config.json"));
+    let effective = read(host, runtime.root().join("c/spec.json"));
     runtime.call(&["delete", "--force", "c"]).ok();
     let effective: Value = serde_json::from_str(&effective).unwrap();
     let user = &effective["process"]["user"];

@@ -37,7 +37,7 @@ fn fields_that_are_not_known_reach_the_spec_that_is_run() {
         .set("/notYetKnown", newer.clone());
     let bundle = Bundle::new(&host, "c", spec);
     runtime.create(&bundle).ok();
-    let effective = read(&host, runtime.root().join("c/config.json")).unwrap();
+    let effective = read(&host, runtime.root().join("c/spec.json")).unwrap();
     let effective: Value = serde_json::from_slice(&effective).unwrap();
     assert_eq!(effective["linux"]["notYetKnown"], newer);
     assert_eq!(effective["notYetKnown"], newer);
@@ -50,7 +50,7 @@ fn a_second_create_of_a_bundle_gives_the_same_devices() {
     let runtime = Runtime::under_test(&host);
     let devices = || {
         runtime.create(&bundle).ok();
-        let effective = read(&host, runtime.root().join("c/config.json")).unwrap();
+        let effective = read(&host, runtime.root().join("c/spec.json")).unwrap();
         runtime.call(&["delete", "--force", "c"]).ok();
         let effective: Value = serde_json::from_slice(&effective).unwrap();
         effective["linux"]["devices"].clone()

@@ -117,7 +117,7 @@ fn no_hook_is_put_into_a_container() {
     };
     let runtime = Runtime::under_test(&host);
     runtime.up(&bundle(&host, "a", "0"));
-    let config = runtime.root().join("a/config.json");
+    let config = runtime.root().join("a/spec.json");
     let config = host.inside(|| fs::read_to_string(config)).unwrap().unwrap();
     assert!(!config.contains("\"hooks\""), "{config}");
     runtime.call(&["delete", "--force", "a"]).ok();
