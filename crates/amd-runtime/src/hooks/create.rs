@@ -2,7 +2,7 @@
 //!
 //! They are due at a point inside libcontainer's build. It is told one hook for each
 //! place: this program, with the real hooks in its environment. The program runs them
-//! ([`run_if_asked`]), and writes what went wrong where the build looks for causes.
+//! (`run_if_asked`), and writes what went wrong where the build looks for causes.
 
 use std::fs::File;
 use std::io::Write as _;

@@ -13,7 +13,7 @@
 //! When: where runc does it, in the container's namespaces, after they are made and before
 //! hooks run and pivot_root(2) leaves the host's tree behind. libcontainer has one place
 //! there at which it lets others in, its hooks; so the runtime puts itself in front of them
-//! ([`handover`], `reentry`). Doing it after `build()` would be simpler and wrong: hooks, the
+//! (`handover`, `reentry`). Doing it after `build()` would be simpler and wrong: hooks, the
 //! search for the program and the change to the working directory need the mounts.
 //!
 //! ```text

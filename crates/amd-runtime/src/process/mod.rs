@@ -2,7 +2,7 @@
 //!
 //! Both go the same way. A [`Plan`] holds what the spec says, checked before anything is
 //! built. [`Plan::settle`] makes a process what it says, once it is in the namespaces of
-//! the container; [`Settled::launch`](steps::Settled::launch) loads the filter and starts
+//! the container; `Settled::launch` loads the filter and starts
 //! the program. How a process gets into the namespaces is libcontainer's part for the
 //! [`Init`], and this module's for [`exec`].
 
