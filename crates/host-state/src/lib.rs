@@ -1,6 +1,6 @@
 //! What programs on one host keep for each other between their runs.
 //!
-//! - [`file`]: files that are there whole or not at all, whoever is killed while writing them;
+//! - [`mod@file`]: files that are there whole or not at all, whoever is killed while writing them;
 //! - [`process`]: processes that are told from a stranger who got their pid.
 
 #![cfg_attr(test, allow(missing_docs, clippy::unwrap_used))]
