@@ -170,6 +170,20 @@ fn a_process_has_the_limits_of_the_container_where_it_names_none() {
     assert_eq!(runtime.call(&words).ok(), "10\n20\n");
 }
 
+#[test]
+fn a_process_that_ignores_that_the_container_is_paused_runs_once_it_is_resumed() {
+    let Some(host) = host() else { return };
+    let runtime = up(&host, Spec::docker());
+    runtime.call(&["pause", ID]).ok();
+    let mut command = runtime.command(&["exec", "--ignore-paused", ID, "touch", "/dev/shm/ran"]);
+    let mut waiting = host.spawn(&mut command).unwrap();
+    let pids = || runtime.call(&["ps", "--format", "json", ID]).ok();
+    integration::runtime::eventually("it is in the container's cgroup", || pids().contains(','));
+    runtime.call(&["resume", ID]).ok();
+    assert!(waiting.wait().unwrap().success());
+    runtime.exec(ID, &["test", "-e", "/dev/shm/ran"]).ok();
+}
+
 /// As a shell hands it over with `--process <(...)`.
 #[test]
 fn a_process_is_read_from_a_descriptor() {

@@ -4,6 +4,7 @@ use super::status::Status;
 use super::{ContainerId, Runtime};
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
+use crate::state::LockKind;
 
 impl Runtime {
     /// Freezes all processes of a running or created container.
@@ -26,7 +27,8 @@ impl Runtime {
     /// # Errors
     /// Where it is not paused, or the freezer fails.
     pub fn resume(&self, id: &ContainerId) -> Result<()> {
-        let (_, record, _lock) = self.load_locked(id)?;
+        // As an exec: one that was told to ignore that the container is paused waits for this.
+        let (_, record, _lock) = self.load_with_lock(id, LockKind::Shared)?;
         match Status::of(&record) {
             Status::Paused => Ok(Cgroup::of(&record).freeze(false)?),
             _ => Err(Error::Status(format!(
