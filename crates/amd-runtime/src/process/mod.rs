@@ -19,7 +19,7 @@ mod lookup;
 mod passwd;
 mod plan;
 mod rlimits;
-mod scheduling;
+pub(crate) mod scheduling;
 mod socket;
 mod stdio;
 mod steps;

@@ -109,6 +109,14 @@ const SCHED_FLAGS: [&str; 7] = [
     "SCHED_FLAG_UTIL_CLAMP_MAX",
 ];
 
+/// Checks `process.scheduler` as runc's validator of configurations does.
+///
+/// # Errors
+/// Where a policy or flag does not exist, or a number does not go with the policy.
+pub fn check_scheduler(scheduler: &Value) -> Result<(), SpecError> {
+    sched_attr(scheduler).map(drop)
+}
+
 /// A scheduler in the names of the runtime spec (oci-spec 0.10 has others for the flags).
 fn sched_attr(scheduler: &Value) -> Result<SchedAttr, SpecError> {
     let name = match &scheduler["policy"] {

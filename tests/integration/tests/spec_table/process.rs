@@ -191,6 +191,7 @@ fn scheduling() {
                 .refused("scheduler flag"),
         ),
         scheduler(json!({"policy": "SCHED_OTHER", "nice": 5})),
+        scheduler(json!({"policy": "SCHED_OTHER", "flags": ["SCHED_FLAG_RESET_ON_FORK"]})),
         ignored(
             io(json!({"class": "IOPRIO_CLASS_BE", "priority": 8}))
                 .refused("ioPriority.Priority: 8"),

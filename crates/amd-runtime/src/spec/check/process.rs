@@ -3,12 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use oci_spec::runtime::{
-    IOPriorityClass, LinuxSchedulerFlag, LinuxSchedulerPolicy, PosixRlimitType,
-};
+use oci_spec::runtime::{IOPriorityClass, PosixRlimitType};
 use serde_json::Value;
 
 use super::{SpecError, is_name_of, items, numbers, refuse, text, texts};
+use crate::process::scheduling::check_scheduler;
 
 /// Checks a process whose fields have their types.
 pub(super) fn check(process: &Value) -> Result<(), SpecError> {
@@ -99,42 +98,6 @@ fn check_rlimit(rlimit: &Value) -> Result<(), SpecError> {
         ));
     }
     Ok(())
-}
-
-/// runc's `scheduler` of its configuration validator.
-fn check_scheduler(scheduler: &Value) -> Result<(), SpecError> {
-    let policy = text(scheduler, "policy");
-    let number = |key| {
-        scheduler
-            .get(key)
-            .and_then(Value::as_i64)
-            .unwrap_or_default()
-    };
-    if policy.is_empty() {
-        return refuse("scheduler policy is required");
-    }
-    if !is_name_of::<LinuxSchedulerPolicy>(policy) {
-        return refuse(format!("invalid scheduler policy {policy:?}"));
-    }
-    let nice = number("nice");
-    if matches!(policy, "SCHED_OTHER" | "SCHED_BATCH") && !(-20..=19).contains(&nice) {
-        return refuse(format!(
-            "invalid scheduler.nice: {nice} when scheduler.policy is {policy}"
-        ));
-    }
-    if number("priority") != 0 && !matches!(policy, "SCHED_FIFO" | "SCHED_RR") {
-        return refuse("scheduler.priority can only be specified for SchedFIFO or SchedRR policy");
-    }
-    let timed = ["runtime", "deadline", "period"];
-    if policy != "SCHED_DEADLINE" && timed.into_iter().any(|key| number(key) != 0) {
-        return refuse(
-            "scheduler runtime/deadline/period can only be specified for SchedDeadline policy",
-        );
-    }
-    match texts(scheduler, "flags").find(|flag| !is_name_of::<LinuxSchedulerFlag>(flag)) {
-        Some(flag) => refuse(format!("invalid scheduler flag {flag:?}")),
-        None => Ok(()),
-    }
 }
 
 /// runc's `ioPriority` of its configuration validator.
