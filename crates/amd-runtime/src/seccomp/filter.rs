@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::SeccompError;
 use super::program::{self, Instruction};
@@ -46,19 +47,27 @@ impl Filter {
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             bytes => bytes.map_err(SeccompError::io(format!("cannot read {path:?}")))?,
         };
-        let damaged = |why: &str| SeccompError::Damaged(format!("{path:?}: {why}"));
+        let filter = Self::from_bytes(&bytes);
+        let filter = filter.map_err(|why| SeccompError::Damaged(format!("{path:?}: {why}")))?;
+        Ok(Some(filter))
+    }
+
+    /// The filter that [`Self::to_bytes`] made bytes of.
+    ///
+    /// # Errors
+    /// Says what is wrong with the bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let (header, program) = end
             .and_then(|end| bytes.split_at_checked(end + 1))
-            .ok_or_else(|| damaged("no header"))?;
-        let header: Header =
-            serde_json::from_slice(header).map_err(|err| damaged(&err.to_string()))?;
-        let program = program::parse(program).ok_or_else(|| damaged("half an instruction"))?;
-        Ok(Some(Self {
+            .ok_or("no header")?;
+        let header: Header = serde_json::from_slice(header).map_err(|err| err.to_string())?;
+        let program = program::parse(program).ok_or("half an instruction")?;
+        Ok(Self {
             flags: header.flags,
             program,
             listener: header.listener,
-        }))
+        })
     }
 
     /// Writes the filter to `path`, whole or not at all.
@@ -66,15 +75,20 @@ impl Filter {
     /// # Errors
     /// Where it cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), SeccompError> {
-        let header = Header {
+        let failed = SeccompError::io(format!("cannot write {path:?}"));
+        write_atomically(path, &self.to_bytes()).map_err(failed)
+    }
+
+    /// The filter as it is kept: flags and agent as a line of JSON, and the program.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let header = json!(Header {
             flags: self.flags,
             listener: self.listener.clone(),
-        };
-        let failed = || SeccompError::io(format!("cannot write {path:?}"));
-        let mut bytes = serde_json::to_vec(&header).map_err(|err| failed()(err.into()))?;
+        });
+        let mut bytes = header.to_string().into_bytes();
         bytes.push(b'\n');
         bytes.extend(self.program.iter().flat_map(|i| i.to_bytes()));
-        write_atomically(path, &bytes).map_err(failed())
+        bytes
     }
 }
 

@@ -10,6 +10,7 @@
 //! newer than the profile get the profile's error rather than `ENOSYS`, which C libraries
 //! need in order to fall back.
 
+mod cache;
 mod compile;
 mod enosys;
 mod filter;
@@ -17,6 +18,7 @@ mod listener;
 mod load;
 mod program;
 
+pub use cache::compiled;
 pub use compile::compile;
 pub use filter::{Filter, Listener};
 pub use listener::Agent;
