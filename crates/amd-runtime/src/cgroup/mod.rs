@@ -8,6 +8,7 @@
 
 mod files;
 mod freezer;
+pub mod head_start;
 pub mod oom;
 mod paths;
 mod prepare;

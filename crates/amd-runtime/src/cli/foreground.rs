@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::cgroup::head_start;
 use crate::console::{self, ConsoleListener, Proxy};
 use crate::state::ProcessRef;
 
@@ -49,6 +50,7 @@ pub fn attach(
         None
     };
     let process = make(listener.as_ref().map(|l| l.listener.path().to_owned()))?;
+    head_start::reap();
     let attached = listener
         .map(|socket| {
             socket

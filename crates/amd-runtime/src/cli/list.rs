@@ -6,11 +6,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::process::passwd::name_of;
 use crate::state::StateError;
 use crate::{ContainerState, Error, chain};
 use anyhow::Result;
 use chrono::SecondsFormat;
-use nix::unistd::{Uid, User};
 
 use super::Context;
 
@@ -80,11 +80,14 @@ fn containers(context: &Context) -> Result<Vec<ContainerState>> {
 
 /// Who owns the state directory of a container: a name, or `#` and a number.
 fn owner(dir: &Path) -> String {
-    let Ok(uid) = fs::metadata(dir).map(|meta| Uid::from_raw(meta.uid())) else {
+    let Ok(uid) = fs::metadata(dir).map(|meta| meta.uid()) else {
         return String::new();
     };
-    let user = User::from_uid(uid).ok().flatten();
-    user.map_or_else(|| format!("#{uid}"), |user| user.name)
+    let name = name_of(Path::new("/etc/passwd"), uid).ok().flatten();
+    name.map_or_else(
+        || format!("#{uid}"),
+        |name| String::from_utf8_lossy(&name).into_owned(),
+    )
 }
 
 /// The table of runc: at least 12 columns a field, three blanks between two.

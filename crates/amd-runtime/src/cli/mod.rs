@@ -37,6 +37,7 @@ use tracing_subscriber::{Layer, Registry};
 
 pub use command_line::definition;
 
+use crate::cgroup::head_start;
 use crate::lifecycle::DEFAULT_ROOT;
 use crate::process::descriptors;
 use crate::settings::LogLevel;
@@ -132,6 +133,9 @@ fn load_settings(command: &Command, global: &Global) -> Result<Settings> {
 /// (CVE-2019-5736).
 fn seal_binary(root: &Path) -> Result<()> {
     std::fs::create_dir_all(root).with_context(|| format!("cannot create {root:?}"))?;
+    if !seal::is_second_run() {
+        head_start::begin();
+    }
     let sealed = seal::ensure_sealed(root)
         .context("cannot protect the runtime's binary from the container")?;
     tracing::debug!(?sealed, "running from a sealed binary");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::Utc;
 use libcgroups::common::{CgroupSetup, get_cgroup_setup};
-use libcontainer::oci_spec::runtime::{LinuxSeccomp, Spec};
+use libcontainer::oci_spec::runtime::Spec;
 use serde_json::Value;
 
 use super::build::{BuildOptions, build};
@@ -158,11 +158,12 @@ impl Runtime {
         let start_hooks = hooks.at(When::StartContainer).to_vec();
         let init = Init::new(plan, start_hooks, state, &dir.agent_socket())
             .map_err(Error::system("cannot listen for the seccomp agent"))?;
-        // Hooks that are run from this process stay where it is.
+        // Hooks that are run from this process stay where it is. To move there and back is
+        // of use for the root of a cgroup namespace alone.
         let has_runtime_hooks = [When::Prestart, When::CreateRuntime]
             .iter()
             .any(|when| !hooks.at(*when).is_empty());
-        let visit = match has_runtime_hooks {
+        let visit = match has_runtime_hooks || !has_new_namespace(&whole, "cgroup") {
             true => None,
             false => Some(Visit::enter(cgroup.visited())?),
         };
@@ -245,10 +246,7 @@ fn plan(spec: &Value, options: &CreateOptions) -> Result<Plan> {
     descriptors::check_preserved(preserved).map_err(Error::Usage)?;
     let filter = match &spec["linux"]["seccomp"] {
         Value::Null => None,
-        profile => Some(seccomp::compile(&typed::<LinuxSeccomp>(
-            "linux.seccomp",
-            profile,
-        )?)?),
+        profile => Some(seccomp::compiled(profile)?),
     };
     let mut plan = Plan::new(&spec["process"], spec, filter)?;
     if listen_fds > 0 {

@@ -16,7 +16,7 @@ pub mod exec;
 mod id_list;
 mod init;
 mod lookup;
-mod passwd;
+pub(crate) mod passwd;
 mod plan;
 mod rlimits;
 pub(crate) mod scheduling;

@@ -1,9 +1,10 @@
-//! The home directory of a user, as the image's /etc/passwd (passwd(5)) has it.
+//! Names and home directories of users, as a /etc/passwd (passwd(5)) has them.
 //!
 //! libcontainer asks getpwuid(3), inside the container: the C library then loads what the
 //! image's nsswitch.conf names, and runs it in the runtime, before any filter. Here the
 //! file is read, and nothing else. It can be anything that an image can hold: what is no
-//! plain file is not waited for, and only so much of it is read.
+//! plain file is not waited for, and only so much of it is read. Names of the host's users are
+//! read in the same way: a program that is linked statically has no other.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -18,6 +19,18 @@ const LIMIT: u64 = 1 << 20;
 /// # Errors
 /// Where the file cannot be read, or is no file.
 pub fn home_of(passwd: &Path, uid: u32) -> io::Result<Option<Vec<u8>>> {
+    Ok(find(&read(passwd)?, uid, Field::Home))
+}
+
+/// The name of user `uid`; `None` where the file does not name the user.
+///
+/// # Errors
+/// As [`home_of`].
+pub fn name_of(passwd: &Path, uid: u32) -> io::Result<Option<Vec<u8>>> {
+    Ok(find(&read(passwd)?, uid, Field::Name))
+}
+
+fn read(passwd: &Path) -> io::Result<Vec<u8>> {
     let file = File::options()
         .read(true)
         // Opening a FIFO or a terminal does not wait, and gives no controlling terminal.
@@ -28,15 +41,23 @@ pub fn home_of(passwd: &Path, uid: u32) -> io::Result<Option<Vec<u8>>> {
     }
     let mut bytes = Vec::new();
     file.take(LIMIT).read_to_end(&mut bytes)?;
-    Ok(find(&bytes, uid))
+    Ok(bytes)
 }
 
-/// `name:password:uid:gid:comment:home:shell`, of the first line with that uid.
-fn find(passwd: &[u8], uid: u32) -> Option<Vec<u8>> {
+/// Places in a line, `name:password:uid:gid:comment:home:shell`.
+#[derive(Clone, Copy, Debug)]
+enum Field {
+    Name = 0,
+    Home = 5,
+}
+
+/// A field of the first line with that uid.
+fn find(passwd: &[u8], uid: u32, field: Field) -> Option<Vec<u8>> {
     passwd.split(|byte| *byte == b'\n').find_map(|line| {
-        let mut fields = line.split(|byte| *byte == b':').skip(2);
-        let id: u32 = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
-        (id == uid).then(|| fields.nth(2).map(<[u8]>::to_vec))?
+        let mut fields = line.split(|byte| *byte == b':');
+        let id = fields.clone().nth(2)?;
+        let id: u32 = std::str::from_utf8(id).ok()?.parse().ok()?;
+        (id == uid).then(|| fields.nth(field as usize).map(<[u8]>::to_vec))?
     })
 }
 
@@ -58,8 +79,12 @@ mod tests {
             (10, None),
             (u32::MAX, None),
         ] {
-            let found = find(passwd, uid);
+            let found = find(passwd, uid, Field::Home);
             assert_eq!(found.as_deref(), home.map(str::as_bytes), "{uid}");
+        }
+        for (uid, name) in [(0, Some("root")), (1000, Some("user")), (10, None)] {
+            let found = find(passwd, uid, Field::Name);
+            assert_eq!(found.as_deref(), name.map(str::as_bytes), "{uid}");
         }
     }
 

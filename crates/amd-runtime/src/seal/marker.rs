@@ -28,6 +28,11 @@ impl Marker {
         Self::parse(value.to_str()?, std::process::id())
     }
 
+    /// Whether there is one, of whatever process, and not taken yet.
+    pub(super) fn is_there() -> bool {
+        std::env::var_os(VARIABLE).is_some()
+    }
+
     /// Name and value of the variable that carries the marker to this process's next program.
     pub(super) fn variable(self) -> (&'static str, OsString) {
         (VARIABLE, self.format(std::process::id()).into())

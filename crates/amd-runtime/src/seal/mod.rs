@@ -152,6 +152,11 @@ pub fn ensure_sealed(scratch_dir: &Path) -> Result<Sealed, SealError> {
     }
 }
 
+/// Whether [`ensure_sealed`] has executed this process anew, and is to be called still.
+pub(crate) fn is_second_run() -> bool {
+    Marker::is_there()
+}
+
 /// What to do about the file that the process runs from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Decision {

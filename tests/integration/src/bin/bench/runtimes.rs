@@ -89,7 +89,7 @@ fn effective_spec(host: &SimulatedHost, ours: &Path, bundle: &Bundle<'_>) -> Res
             root,
             &["create", "--bundle", text(bundle.path())?, "effective"],
         )?;
-        let config = fs::read(root.join("effective/config.json"))?;
+        let config = fs::read(root.join("effective/spec.json"))?;
         call(ours, root, &["delete", "--force", "effective"])?;
         Ok(serde_json::from_slice(&config).unwrap_or(json!(null)))
     })?
