@@ -69,8 +69,8 @@ bench: deps ## Compare with runc and crun, interleaved, with 0, 8 and 64 simulat
 crash-test: deps build ## Kill the runtime at every system call of create, start and delete (as root)
 	$(TARGET)/debug/crash_test
 
-bench-tracker: deps ## What the GPU tracker costs with 64 GPUs and 1,000 containers, interleaved (as root)
-	cargo build --release --workspace --bins
+bench-tracker: deps programs ## What the GPU tracker costs with 64 GPUs and 1,000 containers, interleaved (as root)
+	cargo build --release --package integration --bins
 	$(TARGET)/release/tracker_bench --runtime $(abspath $(TARGET))/release/amd-container-runtime
 
 test-tracker: deps ## A hundred rounds of 64 creates for one exclusive GPU, and every kill (as root, an hour)
