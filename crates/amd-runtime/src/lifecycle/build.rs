@@ -30,8 +30,6 @@ impl BuildError {
 /// What libcontainer is told beside the spec.
 #[derive(Debug)]
 pub struct BuildOptions<'a> {
-    /// Whether systemd makes the cgroup.
-    pub systemd_cgroup: bool,
     /// Whether to chroot where pivot_root(2) is not possible, as on a ramdisk.
     pub no_pivot: bool,
     /// How many descriptors from 3 on the program inherits.
@@ -60,7 +58,7 @@ pub fn build(
             .with_preserved_fds(preserved)
             .with_console_socket(options.console_socket)
             .as_init(dir.path())
-            .with_systemd(options.systemd_cgroup)
+            .with_systemd(false)
             .with_detach(true)
             .with_no_pivot(options.no_pivot)
             .build()?;

@@ -15,12 +15,12 @@ use super::limits::take_limits;
 use super::loopback;
 use super::undo::{Undo, recover};
 use super::{ContainerId, Runtime, write_pid};
-use crate::cgroup::resources::{Resources, Unsupported};
+use crate::cgroup::resources::Unsupported;
 use crate::cgroup::systemd::Unit;
 use crate::cgroup::visit::{Visit, join};
 use crate::cgroup::{Cgroup, CgroupError, fs_driver_cgroup, unified_dir_of};
 use crate::device_cgroup::{DeviceCgroupError, DeviceRule, DeviceTable, enforce, rules_from_spec};
-use crate::error::{Error, Result, chain};
+use crate::error::{Error, Result};
 use crate::hooks::{self, HookState, Hooks, When};
 use crate::inject::inject;
 use crate::mounts;
@@ -88,7 +88,7 @@ impl Runtime {
         let (dir, lock) = self.root.claim(id)?;
         if let Some(leftover) = dir.leftover() {
             tracing::info!(%id, "cleaning up after a create that did not finish");
-            recover(&leftover)?;
+            recover(&dir, &leftover)?;
         }
         dir.clear()?;
         let mut undo = Undo::new(dir.clone(), lock);
@@ -98,12 +98,15 @@ impl Runtime {
             None => None,
         };
         let mut spec = effective(bundle.spec, id, &bundle.rootfs)?;
+        if self.systemd_cgroup {
+            name_unit(&mut spec, id);
+        }
         if let Some(grant) = &grant {
             spec = inject(spec, &grant.edits, &grant.gids)?;
         }
         let rules = canonical_rules(&mut spec)?;
         let cgroups_path = PathBuf::from(cgroups_path(&spec));
-        let cgroup = self.cgroup_of(&cgroups_path)?;
+        let (cgroup, unit) = self.cgroup_of(&cgroups_path)?;
         cgroup.must_be_empty()?;
         cgroup.must_be_thawed()?;
         if !matches!(get_cgroup_setup(), Ok(CgroupSetup::Unified)) {
@@ -133,25 +136,32 @@ impl Runtime {
         let mut limits = take_limits(&mut spec)?;
         dir.save(&record)?;
         undo.watch(record.clone());
+        // Dropped before `undo`, which waits for the processes that have it from this one.
+        let at_work = dir.set_to_work()?;
         let causes = Causes::new().map_err(Error::system("memfd_create"))?;
         let state = HookState::of(&record, 0, "creating");
         let of_create = hooks::create::told(&hooks, &state, &bundle.rootfs, causes.file())?;
         write_spec(&dir.spec_path(), &whole)?;
+        if let Some(dir) = cgroup.dirs().first().filter(|_| unit.is_some()) {
+            tell_cgroup(&mut spec, dir);
+        }
         write_spec(&dir.config_path(), &told(&spec, of_create))?;
         if let Some(filter) = &plan.filter {
             filter.write(&dir.filter_path())?;
         }
-        let unit = Unit::of(&cgroups_path).filter(|_| self.systemd_cgroup);
-        // What is left to do once there is a process: systemd makes no unit without one.
-        let limits_of_process = match unit {
-            Some(_) => limits,
+        // Those would count libcontainer's processes, too.
+        let tasks = limits.take_tasks();
+        let keeper = match &unit {
+            Some(unit) => {
+                let table = DeviceTable::of_container(&rules).map_err(DeviceCgroupError::from)?;
+                Some(unit.start(&limits, &table).map_err(CgroupError::from)?)
+            }
             None => {
-                let tasks = limits.take_tasks();
                 cgroup.make(limits.need_domain())?;
-                cgroup.set_limits(&limits, Unsupported::Warn)?;
-                tasks
+                None
             }
         };
+        cgroup.set_limits(&limits, Unsupported::Warn)?;
 
         let rlimits = plan.rlimits.clone();
         let preserve_fds = plan.preserved;
@@ -168,7 +178,6 @@ impl Runtime {
             false => Some(Visit::enter(cgroup.visited())?),
         };
         let options_of_build = BuildOptions {
-            systemd_cgroup: self.systemd_cgroup,
             no_pivot: options.no_pivot,
             preserve_fds,
             console_socket: options.console_socket.as_deref(),
@@ -177,9 +186,11 @@ impl Runtime {
         let built = build(&dir, &options_of_build, init);
         let is_there = visit.is_some();
         drop(visit);
+        drop(keeper);
         let pid = built.map_err(|err| err.or_of(rootfs.as_ref()))?;
         let init = ProcessRef::of(pid)
             .ok_or_else(|| Error::Status(format!("container {id}: its init is gone")))?;
+        drop(at_work);
         record.init = Some(init);
         // Empty before, the container's from here on, whoever made the directories.
         record.shared_dirs.clear();
@@ -194,9 +205,9 @@ impl Runtime {
         }
 
         if let Some(unit) = &unit {
-            tell_systemd(unit, &limits_of_process, &rules)?;
+            unit.set_limits(&tasks).map_err(CgroupError::from)?;
         }
-        Cgroup::of(&record).set_limits(&limits_of_process, Unsupported::Warn)?;
+        Cgroup::of(&record).set_limits(&tasks, Unsupported::Warn)?;
         loopback::bring_up(&spec, pid)?;
         reset_affinity(pid);
         set_limits(pid, &rlimits).map_err(|err| Error::Process(err.to_string()))?;
@@ -214,18 +225,18 @@ impl Runtime {
         Ok(init)
     }
 
-    /// The cgroup that libcontainer will make for a `linux.cgroupsPath`; empty under
-    /// systemd, which makes and names it itself.
-    fn cgroup_of(&self, path: &Path) -> Result<Cgroup> {
+    /// The cgroup of a container with this `linux.cgroupsPath`, and its unit under systemd.
+    fn cgroup_of(&self, path: &Path) -> Result<(Cgroup, Option<Unit>)> {
         if !self.systemd_cgroup {
-            return Ok(fs_driver_cgroup(path)?);
+            return Ok((fs_driver_cgroup(path)?, None));
         }
-        if path.to_string_lossy().split(':').count() != 3 {
+        let unit = Unit::of(path);
+        let Some((unit, dir)) = unit.and_then(|unit| unit.dir().map(|dir| (unit, dir))) else {
             return Err(Error::Usage(format!(
                 "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, \
                  got {path:?} instead"
             )));
-        }
+        };
         let unified = matches!(get_cgroup_setup(), Ok(CgroupSetup::Unified));
         if !unified || !Path::new("/run/systemd/system").is_dir() {
             return Err(Error::Usage(
@@ -234,7 +245,7 @@ impl Runtime {
                     .into(),
             ));
         }
-        Ok(Cgroup::default())
+        Ok((Cgroup::new(vec![dir]), Some(unit)))
     }
 }
 
@@ -319,15 +330,19 @@ fn new_record(
     })
 }
 
-/// Tells systemd what it would otherwise write anew without (`systemctl daemon-reload`). The device
-/// rules are in force without it, so that one that it does not take is no reason to fail.
-fn tell_systemd(unit: &Unit, limits: &Resources, rules: &[DeviceRule]) -> Result<()> {
-    unit.set_limits(limits).map_err(CgroupError::from)?;
-    let table = DeviceTable::of_container(rules).map_err(DeviceCgroupError::from)?;
-    if let Err(err) = unit.set_devices(&table) {
-        tracing::warn!("device rules of unit {}: {}", unit.name, chain(&err));
+/// Without a path, the unit is one of the default slice, named after the container as runc does it.
+fn name_unit(spec: &mut Value, id: &ContainerId) {
+    let unnamed = Path::new("/").join(id.as_str());
+    if Path::new(cgroups_path(spec)) == unnamed {
+        spec["linux"]["cgroupsPath"] = format!(":runc:{id}").into();
     }
-    Ok(())
+}
+
+/// Names a cgroup that systemd has made: libcontainer is told of no systemd.
+fn tell_cgroup(spec: &mut Value, dir: &Path) {
+    let root = libcgroups::common::DEFAULT_CGROUP_ROOT;
+    let below = dir.strip_prefix(root).unwrap_or(dir);
+    spec["linux"]["cgroupsPath"] = Path::new("/").join(below).to_string_lossy().into();
 }
 
 /// Writes a spec: the effective one, and what libcontainer is told of it, which it reads

@@ -49,7 +49,7 @@ pub fn read_only_paths(root: &Root, paths: &[PathBuf]) -> Result<()> {
 pub fn mask_paths(root: &Root, paths: &[PathBuf], label: Option<&str>) -> Result<()> {
     let mut masked = HashSet::new();
     let mut null = None;
-    let mut empty = None;
+    let mut empty: Option<OwnedFd> = None;
     for path in paths {
         let what = || at("can't mask path", path);
         let Some(target) = existing(root, path).step(what)? else {
@@ -58,10 +58,15 @@ pub fn mask_paths(root: &Root, paths: &[PathBuf], label: Option<&str>) -> Result
         if !masked.insert(clean(path)) {
             continue;
         }
-        let source = if is_directory(target.as_fd()).step(what)? {
-            get_or_make(&mut empty, || empty_directory(label))?
-        } else {
+        let source = if !is_directory(target.as_fd()).step(what)? {
             get_or_make(&mut null, || dev_null(root))?
+        } else if let Some(empty) = &empty {
+            empty.as_fd()
+        } else {
+            // Copied from where it is attached: before Linux 6.15 a detached mount has no copies.
+            let first = empty.insert(empty_directory(label)?);
+            mount_api::attach(first.as_fd(), target.as_fd()).step(what)?;
+            continue;
         };
         let mask = mount_api::clone_tree(source, c"", false).step(what)?;
         mount_api::attach(mask.as_fd(), target.as_fd()).step(what)?;

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
-use integration::host::{Cgroups, Host, PRESETS, SimulatedHost, init};
+use integration::host::{Cgroups, Host, PRESETS, SimulatedHost, cover_sys, init};
 use integration::outcome;
 
 /// Runs a program on a simulated host: its own /sys and /dev with AMD GPUs, its own /run,
@@ -30,6 +30,11 @@ struct Arguments {
     /// Lists the machines there are.
     #[arg(long)]
     list: bool,
+
+    /// Shows GPUs with the device nodes that this machine really has, in its own /sys and for
+    /// all its programs, until it is booted anew. For a virtual machine: see vagrant/.
+    #[arg(long, conflicts_with_all = ["preset", "cgroup", "program"])]
+    cover_sys: bool,
 
     /// The program and its arguments; without any, a shell. SIMULATED_HOST_CGROUP in its
     /// environment names a cgroup that is removed in the end.
@@ -66,6 +71,10 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         for name in PRESETS {
             println!("{name}");
         }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if arguments.cover_sys {
+        cover_sys(&Host::of_machine_nodes()?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let machine = Host::preset(&arguments.preset)

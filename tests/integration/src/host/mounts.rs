@@ -93,6 +93,20 @@ pub(super) fn set_up(host: &Host, cgroups: Cgroups) -> Result<()> {
     may_open_nodes(host)
 }
 
+/// Covers /sys of this machine, for every process in this mount namespace, with one that shows
+/// the hardware of `host`, unless it does so already. Its /dev stays.
+///
+/// # Errors
+/// Where a mount is refused or the hardware's files cannot be written.
+pub fn cover_sys(host: &Host) -> Result<()> {
+    if Path::new("/sys").join(MACHINE).exists() {
+        return Ok(());
+    }
+    let sys = Path::new(STAGE).join("sys");
+    fill_sys(host, &sys).context("cannot build /sys")?;
+    bind(&sys, Path::new("/sys"), MsFlags::MS_REC)
+}
+
 /// Whether the devices cgroup of this process lets it have the simulated nodes: within a
 /// container it does not, and then no container of its own can have them either.
 fn may_open_nodes(host: &Host) -> Result<()> {

@@ -128,6 +128,22 @@ impl SimulatedHost {
         self.inside(|| cgroup::below(&self.cgroup))?
     }
 
+    /// As [`Self::processes`], once there are none, or else after two seconds: what a killed
+    /// command has forked needs a moment to end.
+    ///
+    /// # Errors
+    /// Where /proc cannot be read.
+    pub fn processes_that_stay(&self) -> Result<Vec<String>> {
+        let deadline = Instant::now() + Duration::from_secs(2);
+        loop {
+            let processes = self.processes()?;
+            if processes.is_empty() || Instant::now() > deadline {
+                return Ok(processes);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// The command lines of all processes on the host but its init. Those that have ended
     /// and wait for init to reap them are none.
     ///

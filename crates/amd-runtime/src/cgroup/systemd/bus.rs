@@ -23,6 +23,14 @@ pub enum BusError {
     /// systemd does not let this user in, or does not speak D-Bus.
     #[error("systemd refuses the connection: {0:?}")]
     Refused(String),
+    /// What systemd set about did not come to its end.
+    #[error("systemd: the job for unit {unit} ended as {result:?}")]
+    Job {
+        /// The unit.
+        unit: String,
+        /// How it ended, in systemd's word: `failed`, `canceled`, `timeout`, ...
+        result: String,
+    },
     /// systemd answered with an error.
     #[error("systemd: {message} ({name})")]
     Failed {
@@ -51,6 +59,10 @@ pub enum Value {
     Text(String),
     /// `ay`
     Bytes(Vec<u8>),
+    /// `au`: process ids.
+    Pids(Vec<u32>),
+    /// `a(sa(sv))` of nothing: no units beside.
+    NoUnits,
     /// `a(ss)`: devices, and what may be done with them.
     Devices(Vec<(String, String)>),
     /// `a(sv)`: properties of a unit.
@@ -82,6 +94,8 @@ impl Value {
             Self::Number(_) => "t",
             Self::Text(_) => "s",
             Self::Bytes(_) => "ay",
+            Self::Pids(_) => "au",
+            Self::NoUnits => "a(sa(sv))",
             Self::Devices(_) => "a(ss)",
             Self::Properties(_) => "a(sv)",
         }
@@ -134,6 +148,8 @@ impl Marshal {
             }
             Value::Text(text) => self.text(text),
             Value::Bytes(bytes) => self.array(1, |out| out.0.extend(bytes)),
+            Value::Pids(pids) => self.array(4, |out| pids.iter().for_each(|pid| out.u32(*pid))),
+            Value::NoUnits => self.array(8, |_| {}),
             Value::Devices(devices) => self.array(8, |out| {
                 for (device, access) in devices {
                     out.align(8);
@@ -229,20 +245,59 @@ impl Bus {
     /// # Errors
     /// Where systemd refuses or the connection breaks.
     pub fn call(&mut self, member: &str, arguments: &[Value]) -> Result<(), BusError> {
-        self.serial += 1;
-        let message = method_call(self.serial, member, arguments);
-        self.stream.get_mut().write_all(&message)?;
+        self.send(member, arguments)?;
         loop {
-            match self.receive()? {
-                Some(answer) => return answer,
-                // A signal.
-                None => continue,
+            if let Message::Answer(answer) = self.receive()? {
+                return answer;
             }
         }
     }
 
-    /// The next message: an answer, or something else.
-    fn receive(&mut self) -> Result<Option<Result<(), BusError>>, BusError> {
+    /// Calls a method that sets about something with `unit`, and waits until that is done: the
+    /// answer comes before. Who is connected over this socket hears of all jobs.
+    ///
+    /// # Errors
+    /// Where systemd refuses, the job fails, or the connection breaks.
+    pub fn run_job(
+        &mut self,
+        member: &str,
+        arguments: &[Value],
+        unit: &str,
+    ) -> Result<(), BusError> {
+        self.send(member, arguments)?;
+        let (mut answered, mut ended) = (false, None);
+        loop {
+            match self.receive()? {
+                Message::Answer(answer) => {
+                    answer?;
+                    answered = true;
+                }
+                Message::JobRemoved(job) if job.unit == unit => ended = Some(job.result),
+                Message::JobRemoved(_) | Message::Other => {}
+            }
+            match ended.take() {
+                Some(result) if answered => {
+                    return match result.as_str() {
+                        "done" => Ok(()),
+                        _ => Err(BusError::Job {
+                            unit: unit.to_owned(),
+                            result,
+                        }),
+                    };
+                }
+                // One that was under way before: ours is still to come.
+                _ => {}
+            }
+        }
+    }
+
+    fn send(&mut self, member: &str, arguments: &[Value]) -> Result<(), BusError> {
+        self.serial += 1;
+        let message = method_call(self.serial, member, arguments);
+        Ok(self.stream.get_mut().write_all(&message)?)
+    }
+
+    fn receive(&mut self) -> Result<Message, BusError> {
         let mut fixed = [0; 16];
         self.stream.read_exact(&mut fixed)?;
         let number = |at: usize| {
@@ -257,20 +312,59 @@ impl Bus {
         let mut rest = vec![0; (16 + fields).next_multiple_of(8) - 16 + body];
         self.stream.read_exact(&mut rest)?;
         let (head, body) = rest.split_at(rest.len() - body);
+        const METHOD_RETURN: u8 = 2;
+        const ERROR: u8 = 3;
+        const SIGNAL: u8 = 4;
         Ok(match fixed[1] {
-            2 => Some(Ok(())),
-            3 => Some(Err(BusError::Failed {
-                name: error_name(head),
+            METHOD_RETURN => Message::Answer(Ok(())),
+            ERROR => Message::Answer(Err(BusError::Failed {
+                name: header_field(head, ERROR_NAME),
                 message: first_text(body),
             })),
-            _ => None,
+            SIGNAL if header_field(head, MEMBER) == "JobRemoved" => {
+                Message::JobRemoved(Job::of(body))
+            }
+            _ => Message::Other,
         })
     }
 }
 
-/// The header field ERROR_NAME, code 4: `4 1 's' 0 LENGTH text 0`.
-fn error_name(fields: &[u8]) -> String {
-    let starts = |window: &[u8]| window == [4, 1, b's', 0];
+/// What systemd says.
+enum Message {
+    Answer(Result<(), BusError>),
+    JobRemoved(Job),
+    /// Another signal.
+    Other,
+}
+
+/// The arguments of the signal JobRemoved, `uoss`: id, object, unit, result.
+struct Job {
+    unit: String,
+    result: String,
+}
+
+impl Job {
+    fn of(body: &[u8]) -> Self {
+        let mut at = 4;
+        let mut next = || {
+            let text = first_text(body.get(at..).unwrap_or_default());
+            at = (at + 4 + text.len() + 1).next_multiple_of(4);
+            text
+        };
+        next();
+        Self {
+            unit: next(),
+            result: next(),
+        }
+    }
+}
+
+const MEMBER: u8 = 3;
+const ERROR_NAME: u8 = 4;
+
+/// A header field that is a string: `CODE 1 's' 0 LENGTH text 0`.
+fn header_field(fields: &[u8], code: u8) -> String {
+    let starts = |window: &[u8]| window == [code, 1, b's', 0];
     let at = fields.windows(4).position(starts);
     at.map_or_else(String::new, |at| first_text(&fields[at + 4..]))
 }
@@ -321,6 +415,55 @@ mod tests {
         assert_eq!(out.0[8..], expected[8..]);
         assert_eq!(out.0.len(), expected.len());
         assert_eq!(out.0[0] as usize, expected.len() - 8);
+    }
+
+    #[test]
+    fn lists_of_processes_and_of_no_units_are_arrays() {
+        let mut out = Marshal::default();
+        out.value(&Value::Pids(vec![1, 0x203]));
+        out.value(&Value::NoUnits);
+        assert_eq!(out.0, [8, 0, 0, 0, 1, 0, 0, 0, 3, 2, 0, 0, 0, 0, 0, 0]);
+    }
+
+    /// The signal that a job of `unit` ended as `result`.
+    fn job_removed(unit: &str, result: &str) -> Vec<u8> {
+        let mut fields = Marshal(vec![3, 1, b's', 0]);
+        fields.text("JobRemoved");
+        let mut body = Marshal::default();
+        body.u32(77);
+        for text in ["/org/freedesktop/systemd1/job/77", unit, result] {
+            body.text(text);
+        }
+        answer(4, &fields.0, &body.0)
+    }
+
+    #[test]
+    fn a_job_is_waited_for_until_it_has_ended_whatever_else_is_told() {
+        let mut said = job_removed("a.scope", "canceled");
+        said.extend(answer(2, b"", b""));
+        said.extend(job_removed("other.scope", "failed"));
+        said.extend(job_removed("a.scope", "done"));
+        let (ours, peer) = peer("OK 1\r\n", said);
+        let mut bus = Bus::over(ours).unwrap();
+        bus.run_job("StopUnit", &["a.scope".into()], "a.scope")
+            .unwrap();
+        drop(bus);
+        peer.join().unwrap();
+    }
+
+    #[test]
+    fn a_job_that_fails_is_an_error() {
+        let mut said = answer(2, b"", b"");
+        said.extend(job_removed("a.scope", "failed"));
+        let (ours, peer) = peer("OK 1\r\n", said);
+        let mut bus = Bus::over(ours).unwrap();
+        let err = bus.run_job("StartTransientUnit", &[], "a.scope");
+        assert_eq!(
+            err.unwrap_err().to_string(),
+            "systemd: the job for unit a.scope ended as \"failed\""
+        );
+        drop(bus);
+        peer.join().unwrap();
     }
 
     /// A peer that lets in whom it is told to and answers one call.

@@ -1,20 +1,25 @@
 //! The transient unit of a container whose cgroup systemd makes (`--systemd-cgroup`, cgroup v2).
 //!
-//! libcontainer starts the unit and sets its limits. It sets no device rules (youki#3589) and calls
-//! the unit by its own name, it forgets limits of an `update`, and it leaves a failed unit behind.
-//! Here the unit gets what runc gives it: so `systemctl daemon-reload`, after which systemd writes
+//! libcontainer's own driver sets no device rules (youki#3589), calls the unit by a name of its
+//! own, starts it with the container's process already in it, forgets limits of an `update`, and
+//! leaves a failed unit behind. So it is not used: the unit is started here, as runc has it, before
+//! the container, and libcontainer is told of a cgroup that is there. What the unit knows of
+//! devices and limits is what is in force: so `systemctl daemon-reload`, after which systemd writes
 //! anew what it knows of a unit, changes nothing.
 
 mod bus;
+mod keeper;
 mod properties;
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use self::bus::{Bus, Value};
 use super::resources::Resources;
 use crate::device_cgroup::DeviceTable;
 
 pub use self::bus::BusError;
+pub use self::keeper::Keeper;
 pub use self::properties::{Property, of_devices, of_limits};
 
 /// A unit by the parts of `linux.cgroupsPath`, `SLICE:PREFIX:NAME`.
@@ -49,17 +54,70 @@ impl Unit {
         })
     }
 
-    /// Tells systemd the device rules of the container and what the unit is.
+    /// The directory of its cgroup, where systemd will make it: a slice is below those that its
+    /// name begins with (systemd.slice(5)). `None` where the slice has no proper name.
+    pub fn dir(&self) -> Option<PathBuf> {
+        let root = Path::new(libcgroups::common::DEFAULT_CGROUP_ROOT);
+        Some(root.join(managers_cgroup()).join(self.below_manager()?))
+    }
+
+    fn below_manager(&self) -> Option<PathBuf> {
+        let name = self.slice.strip_suffix(".slice")?;
+        let mut path = PathBuf::new();
+        if name != "-" {
+            let dashes = name.match_indices('-').map(|(at, _)| at);
+            for end in dashes.chain([name.len()]) {
+                path.push(format!("{}.slice", &name[..end]));
+            }
+            let is_proper = |part: &str| !part.is_empty() && !part.contains('/');
+            if !name.split('-').all(is_proper) {
+                return None;
+            }
+        }
+        Some(path.join(&self.name))
+    }
+
+    /// Starts the unit, with these limits and device rules. It is there, and in force, until the
+    /// keeper is dropped, or the last process that was put into its cgroup has ended.
     ///
     /// # Errors
-    /// Where systemd cannot be reached or refuses.
-    pub fn set_devices(&self, table: &DeviceTable) -> Result<(), BusError> {
-        let mut all = of_devices(table);
-        all.push(Property::new(
-            "Description",
-            Value::from(self.description.as_str()),
-        ));
-        self.set(all)
+    /// Where systemd cannot be reached or refuses, as it does where there is such a unit.
+    pub fn start(&self, limits: &Resources, table: &DeviceTable) -> Result<Keeper, BusError> {
+        let keeper = Keeper::start()?;
+        let mut bus = Bus::connect()?;
+        // One that failed is in the way of another.
+        if Path::new(TRANSIENT).join(&self.name).exists() {
+            let _ = bus.call("ResetFailedUnit", &[self.name.as_str().into()]);
+        }
+        let mut properties = self.properties(keeper.pid());
+        properties.extend(of_devices(table));
+        properties.extend(of_limits(limits));
+        bus.run_job(
+            "StartTransientUnit",
+            &[
+                self.name.as_str().into(),
+                "replace".into(),
+                Value::Properties(properties),
+                Value::NoUnits,
+            ],
+            &self.name,
+        )?;
+        Ok(keeper)
+    }
+
+    /// What the unit is, as runc has it.
+    fn properties(&self, pid: u32) -> Vec<Property> {
+        vec![
+            Property::new("Description", self.description.as_str()),
+            Property::new("Slice", self.slice.as_str()),
+            Property::new("Delegate", true),
+            Property::new("PIDs", Value::Pids(vec![pid])),
+            Property::new("MemoryAccounting", true),
+            Property::new("CPUAccounting", true),
+            Property::new("IOAccounting", true),
+            Property::new("TasksAccounting", true),
+            Property::new("DefaultDependencies", false),
+        ]
     }
 
     /// Tells systemd the limits of an update.
@@ -85,20 +143,36 @@ impl Unit {
         )
     }
 
-    /// Removes the unit, one that failed included. One that is gone is no error.
+    /// Removes the unit, one that failed included, and waits until it is gone. One that is gone
+    /// already is no error. Its processes should be: systemd would ask them first.
     ///
     /// # Errors
     /// Where systemd cannot be reached or refuses.
     pub fn remove(&self) -> Result<(), BusError> {
+        if !Path::new(TRANSIENT).join(&self.name).exists() {
+            return Ok(());
+        }
         let mut bus = Bus::connect()?;
         let name = || Value::from(self.name.as_str());
-        let stopped = bus.call("StopUnit", &[name(), "replace".into()]);
+        let stopped = bus.run_job("StopUnit", &[name(), "replace".into()], &self.name);
         let reset = bus.call("ResetFailedUnit", &[name()]);
         [stopped, reset]
             .into_iter()
             .find(|done| done.as_ref().is_err_and(|err| !err.is_no_such_unit()))
             .unwrap_or(Ok(()))
     }
+}
+
+/// Where systemd keeps the files of transient units while they are loaded.
+const TRANSIENT: &str = "/run/systemd/transient";
+
+/// The cgroup in which systemd has its units, without a leading `/`: the root, unless systemd runs
+/// in a container. It is itself in `init.scope` there.
+fn managers_cgroup() -> PathBuf {
+    let own = fs::read_to_string("/proc/1/cgroup").unwrap_or_default();
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/"));
+    let own = own.unwrap_or_default();
+    Path::new(own.strip_suffix("init.scope").unwrap_or_default()).to_owned()
 }
 
 #[cfg(test)]
@@ -136,6 +210,42 @@ mod tests {
         assert_eq!(unit.description, "libcontainer container 0123");
         for path in ["", "/docker/abc", "a:b", "a:b:", "a:b:c:d", "a:b:../c"] {
             assert_eq!(Unit::of(Path::new(path)), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn its_cgroup_is_below_all_slices_that_its_slice_is_in() {
+        for (path, dir) in [
+            (":docker:1", Some("system.slice/docker-1.scope")),
+            ("-.slice:docker:1", Some("docker-1.scope")),
+            (
+                "a-b-c.slice:p:1",
+                Some("a.slice/a-b.slice/a-b-c.slice/p-1.scope"),
+            ),
+            ("a--b.slice:p:1", None),
+            (".slice:p:1", None),
+            ("a:p:1", None),
+            ("a/b.slice:p:1", None),
+            ("-a.slice:p:1", None),
+        ] {
+            let unit = Unit::of(Path::new(path)).unwrap();
+            assert_eq!(unit.below_manager(), dir.map(PathBuf::from), "{path}");
+        }
+    }
+
+    #[test]
+    fn it_is_what_runc_makes_of_it() {
+        let unit = Unit::of(Path::new("a.slice:docker:1")).unwrap();
+        let properties = unit.properties(7);
+        for (name, value) in [
+            ("Description", "libcontainer container 1".into()),
+            ("Slice", "a.slice".into()),
+            ("Delegate", true.into()),
+            ("PIDs", Value::Pids(vec![7])),
+            ("DefaultDependencies", false.into()),
+        ] {
+            let property = Property { name, value };
+            assert!(properties.contains(&property), "{property:?}");
         }
     }
 }
