@@ -16,4 +16,5 @@ pub mod require;
 pub mod rootfs;
 pub mod runtime;
 pub mod spec;
+pub mod strace;
 pub mod traces;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use integration::bundle::Bundle;
 use integration::host::{Cgroups, SimulatedHost};
@@ -11,6 +11,7 @@ use integration::outcome::Outcome;
 use integration::require;
 use integration::runtime::{Runtime, eventually};
 use integration::spec::Spec;
+use serde_json::json;
 
 const ASK: &str = "AMD_VISIBLE_DEVICES=0";
 
@@ -204,6 +205,48 @@ fn a_created_container_inherits_no_descriptor() {
     runtime.up(&bundle);
     runtime.wait_stopped("c");
     assert_eq!(bundle.read("/out/fds").unwrap(), NO_MORE);
+}
+
+#[test]
+fn a_container_that_waits_holds_of_its_callers_pipe_its_standard_error_alone() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host);
+    let bundle = Bundle::new(&host, "c", Spec::docker().args(&["true"]));
+    let dir = bundle.path().to_str().unwrap();
+    let mut create = runtime.command(&["create", "--bundle", dir, "c"]);
+    let streams = create.stdin(Stdio::null()).stdout(Stdio::null());
+    let mut create = host.spawn(streams.stderr(Stdio::piped())).unwrap();
+    assert!(create.wait().unwrap().success());
+
+    let fds = format!("/proc/{}/fd", runtime.state("c")["pid"]);
+    let links = host.inside(|| -> std::io::Result<Vec<_>> {
+        let stderr = fs::read_link(format!("{fds}/2"))?;
+        let links = fs::read_dir(&fds)?.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        Ok(links.filter(|link| *link == stderr).collect())
+    });
+    assert_eq!(links.unwrap().unwrap().len(), 1);
+}
+
+#[test]
+fn warnings_are_on_standard_error_where_there_is_no_log() {
+    let Some(host) = host() else { return };
+    let spec = Spec::docker()
+        .set("/process/capabilities/inheritable", json!(["CAP_KILL"]))
+        .set(
+            "/process/capabilities/ambient",
+            json!(["CAP_KILL", "CAP_CHOWN"]),
+        )
+        .args(&["true"]);
+    let bundle = Bundle::new(&host, "c", spec);
+    let warning = "level=warning msg=\"can't raise ambient capability CAP_CHOWN: ";
+    let run = Runtime::under_test(&host).run(&bundle);
+    assert!(run.code == 0 && run.stderr.contains(warning), "{run}");
+
+    let logged = Runtime::under_test(&host).option(&["--log", "/run/log"]);
+    let run = logged.run(&bundle);
+    assert!(run.code == 0 && run.stderr.is_empty(), "{run}");
+    let log = host.inside(|| fs::read_to_string("/run/log")).unwrap();
+    assert!(log.unwrap().contains(warning));
 }
 
 #[test]

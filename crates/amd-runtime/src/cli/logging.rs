@@ -14,6 +14,7 @@ use std::sync::Mutex;
 use chrono::{SecondsFormat, Utc};
 use serde_json::json;
 use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
@@ -30,8 +31,18 @@ pub enum Format {
 /// One log file.
 #[derive(Debug)]
 pub struct Log {
-    file: File,
+    sink: Sink,
     format: Format,
+    /// What is below it is left out.
+    level: LevelFilter,
+}
+
+#[derive(Debug)]
+enum Sink {
+    File(File),
+    /// By its number, and no copy: a container's init has a terminal there, and must not hold on to
+    /// what the caller has.
+    Stderr,
 }
 
 impl Log {
@@ -46,7 +57,20 @@ impl Log {
             .create(true)
             .mode(0o600)
             .open(path)?;
-        Ok(Self { file, format })
+        Ok(Self {
+            sink: Sink::File(file),
+            format,
+            level: LevelFilter::TRACE,
+        })
+    }
+
+    /// Standard error as a log, of warnings alone.
+    pub fn stderr() -> Self {
+        Self {
+            sink: Sink::Stderr,
+            format: Format::Text,
+            level: LevelFilter::WARN,
+        }
     }
 
     /// Another handle on the same file.
@@ -55,8 +79,12 @@ impl Log {
     /// Where the descriptor cannot be duplicated.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self {
-            file: self.file.try_clone()?,
+            sink: match &self.sink {
+                Sink::File(file) => Sink::File(file.try_clone()?),
+                Sink::Stderr => Sink::Stderr,
+            },
             format: self.format,
+            level: self.level,
         })
     }
 
@@ -70,7 +98,10 @@ impl Log {
         let line = format_line(self.format, level, message, &time);
         // One write a line, so that lines of concurrent runtimes do not mix. There is
         // nowhere to report that the log itself cannot be written.
-        let _ = self.file.write_all(line.as_bytes());
+        let _ = match &mut self.sink {
+            Sink::File(file) => file.write_all(line.as_bytes()),
+            Sink::Stderr => io::stderr().write_all(line.as_bytes()),
+        };
     }
 }
 
@@ -102,7 +133,11 @@ impl LogLayer {
 
 impl<S: Subscriber> Layer<S> for LogLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let level = match *event.metadata().level() {
+        let level = *event.metadata().level();
+        if self.log.lock().is_ok_and(|log| level > log.level) {
+            return;
+        }
+        let level = match level {
             // See the module's description.
             Level::ERROR | Level::WARN => "warning",
             Level::INFO => "info",

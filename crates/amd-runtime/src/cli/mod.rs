@@ -63,14 +63,16 @@ pub fn main() -> ExitCode {
         Err(code) => return code,
     };
     let command = cli.command.name();
-    let mut log = None;
-    match execute(cli, &mut log) {
+    let mut logs = Vec::new();
+    let executed = execute(cli, &mut logs);
+    head_start::reap();
+    match executed {
         Ok(code) => code,
         // Whoever read our output has had enough of it.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let failure = Failure::of(command, &error);
-            failure.report(log.as_mut());
+            failure.report(&mut logs);
             ExitCode::from(failure.code)
         }
     }
@@ -87,7 +89,8 @@ fn out(text: &str) -> Result<()> {
     Ok(writeln!(std::io::stdout(), "{text}")?)
 }
 
-fn execute(cli: Cli, log: &mut Option<Log>) -> Result<ExitCode> {
+/// Runs the command. `logs` gets those that are opened for it.
+fn execute(cli: Cli, logs: &mut Vec<Log>) -> Result<ExitCode> {
     let global = &cli.global;
     if let Some(preserved) = cli.command.preserved_fds() {
         // Before anything is opened here.
@@ -97,13 +100,17 @@ fn execute(cli: Cli, log: &mut Option<Log>) -> Result<ExitCode> {
     }
     if let Some(path) = &global.log {
         let opened = Log::open(path, global.log_format);
-        *log = Some(opened.with_context(|| format!("cannot open the log {path:?}"))?);
+        logs.push(opened.with_context(|| format!("cannot open the log {path:?}"))?);
     }
     if cli.command.enters_container() {
         seal_binary(&global.root)?;
     }
     let settings = load_settings(&cli.command, global)?;
-    set_up_logging(global, &settings, log.as_ref())?;
+    if let Some(path) = settings.log.file.path() {
+        let own = Log::open(path, Format::Text);
+        logs.push(own.with_context(|| format!("cannot open the log {path:?}"))?);
+    }
+    set_up_logging(global, &settings, logs)?;
     check_options(global)?;
     let runtime = Runtime::new(&global.root)
         .with_settings(settings)
@@ -153,26 +160,20 @@ fn check_options(global: &Global) -> Result<()> {
     Ok(())
 }
 
-fn set_up_logging(global: &Global, settings: &Settings, log: Option<&Log>) -> Result<()> {
+fn set_up_logging(global: &Global, settings: &Settings, logs: &[Log]) -> Result<()> {
     let level = if global.debug {
         LogLevel::Debug
     } else {
         settings.log.level
     };
-    let mut layers = Vec::new();
-    if let Some(log) = log {
-        layers.push(LogLayer::new(
-            log.try_clone().context("cannot duplicate the log")?,
-        ));
-    }
-    if let Some(path) = settings.log.file.path() {
-        let own = Log::open(path, Format::Text);
-        layers.push(LogLayer::new(
-            own.with_context(|| format!("cannot open the log {path:?}"))?,
-        ));
-    }
-    if layers.is_empty() {
-        return Ok(());
+    let mut layers = logs
+        .iter()
+        .map(|log| log.try_clone().map(LogLayer::new))
+        .collect::<std::io::Result<Vec<_>>>()
+        .context("cannot duplicate the log")?;
+    // Without --log warnings are for whoever called, as with runc.
+    if global.log.is_none() {
+        layers.push(LogLayer::new(Log::stderr()));
     }
     // What libcontainer warns of is its own business: of hierarchies that it does not use,
     // say. Its causes of an error are in the error.

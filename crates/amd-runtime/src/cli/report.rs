@@ -36,9 +36,9 @@ impl Failure {
         }
     }
 
-    /// Writes it to the log and, for people, to stderr.
-    pub fn report(&self, log: Option<&mut Log>) {
-        if let Some(log) = log {
+    /// Writes it to the logs and, for people, to stderr.
+    pub fn report(&self, logs: &mut [Log]) {
+        for log in logs {
             log.error(&self.to_string());
         }
         eprintln!("{}", self.message);

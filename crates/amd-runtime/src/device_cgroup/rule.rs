@@ -211,10 +211,15 @@ fn rule_from_spec(index: usize, entry: &Value) -> Result<DeviceRule, RuleError> 
     };
     let access = match get("access") {
         Value::Null => Access::ALL,
-        Value::String(letters) => match Access::parse(letters) {
-            Some(access) if !access.is_empty() => access,
-            _ => return Err(bad("access", "letters of rwm")),
-        },
+        Value::String(letters) => {
+            // As with runc, which overlooks what it does not know; a rule of which nothing is left
+            // says nothing, and is refused.
+            let known: String = letters.chars().filter(|c| "rwm".contains(*c)).collect();
+            match Access::parse(&known) {
+                Some(access) if !access.is_empty() => access,
+                _ => return Err(bad("access", "letters of rwm")),
+            }
+        }
         _ => return Err(bad("access", "letters of rwm")),
     };
     Ok(DeviceRule::new(
@@ -258,6 +263,12 @@ mod tests {
 
     fn parse_one(entry: Value) -> Result<DeviceRule, RuleError> {
         rules_from_spec(&json!([entry])).map(|rules| rules[0])
+    }
+
+    #[test]
+    fn letters_of_an_access_that_are_none_are_overlooked() {
+        let rule = parse_one(json!({"allow": false, "type": "c", "access": "rwa"})).unwrap();
+        assert_eq!(rule.access, Access::READ | Access::WRITE);
     }
 
     #[test]
@@ -357,8 +368,8 @@ mod tests {
                 "[1].minor is 4294967296: expected",
             ),
             (
-                json!({"access": "rwx"}),
-                r#"[1].access is "rwx": expected letters of rwm"#,
+                json!({"access": "x"}),
+                r#"[1].access is "x": expected letters of rwm"#,
             ),
             (
                 json!({"access": ""}),

@@ -58,7 +58,7 @@ impl Runtime {
                 "cannot delete container {id} that is not stopped: {status}"
             )));
         }
-        recover(&record)?;
+        recover(&dir, &record)?;
         run_poststop_hooks(&dir, &record);
         Ok(dir.remove()?)
     }

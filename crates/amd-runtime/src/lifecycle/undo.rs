@@ -1,12 +1,14 @@
 //! Taking back a container that was not finished.
 
 use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use super::reap::LIBCONTAINER_PROCESS;
 use super::status::Status;
 use crate::cgroup::Cgroup;
 use crate::cgroup::systemd::Unit;
-use crate::error::{Result, chain};
+use crate::error::{Error, Result, chain};
 use crate::state::{ContainerDir, Lock, Record};
 
 /// Removes a container that is being created when it is dropped before
@@ -49,7 +51,7 @@ impl Drop for Undo {
         }
         // The first failure is already on its way to the user; these go to the log.
         if let Some(record) = &self.record
-            && let Err(err) = recover(record)
+            && let Err(err) = recover(&self.dir, record)
         {
             tracing::warn!("undoing the create of {}: {err}", record.id);
         }
@@ -59,9 +61,13 @@ impl Drop for Undo {
     }
 }
 
+/// How long a process that a killed create has forked may take to notice.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(2);
+
 /// As [`recover`], of a container whose build did not come to its end. Directories that were there
 /// before stay, and so does whoever came there meanwhile.
-fn recover_unfinished(record: &Record) -> Result<()> {
+fn recover_unfinished(dir: &ContainerDir, record: &Record) -> Result<()> {
     let is_shared = |dir: &&PathBuf| record.shared_dirs.contains(dir);
     let part = |shared: bool| {
         let of = |dirs: &[PathBuf]| {
@@ -75,13 +81,27 @@ fn recover_unfinished(record: &Record) -> Result<()> {
         part.visited_dirs = of(&record.visited_dirs);
         Cgroup::of(&part)
     };
-    part(true).kill_named(LIBCONTAINER_PROCESS)?;
     let own = part(false);
-    own.kill()?;
-    Ok(own.remove()?)
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        // Looked at first: who is done now, has done nothing that is not seen below.
+        let at_work = dir.is_at_work();
+        part(true).kill_named(LIBCONTAINER_PROCESS)?;
+        own.kill()?;
+        if !at_work {
+            return Ok(own.remove()?);
+        }
+        if Instant::now() > deadline {
+            return Err(Error::Status(format!(
+                "container {}: a process of the create that was killed is still at work",
+                record.id
+            )));
+        }
+        sleep(PAUSE);
+    }
 }
 
-/// Kills the processes of a container and removes its cgroup.
+/// Kills the processes of a container, whose state is in `dir`, and removes its cgroup.
 ///
 /// Of a container that has stopped, and had a PID namespace of its own, nothing lives:
 /// processes in its cgroup are then another's, who was given the same path, and so is
@@ -89,8 +109,8 @@ fn recover_unfinished(record: &Record) -> Result<()> {
 ///
 /// # Errors
 /// Where a process survives or a directory stays.
-pub fn recover(record: &Record) -> Result<()> {
-    let recovered = recover_cgroup(record);
+pub fn recover(dir: &ContainerDir, record: &Record) -> Result<()> {
+    let recovered = recover_cgroup(dir, record);
     let unit = Unit::of(&record.cgroups_path).filter(|_| record.systemd_cgroup);
     if let Some(Err(err)) = unit.map(|unit| unit.remove()) {
         // An empty scope goes by itself, unless it has failed.
@@ -103,9 +123,9 @@ pub fn recover(record: &Record) -> Result<()> {
     recovered
 }
 
-fn recover_cgroup(record: &Record) -> Result<()> {
+fn recover_cgroup(dir: &ContainerDir, record: &Record) -> Result<()> {
     if record.init.is_none() {
-        return recover_unfinished(record);
+        return recover_unfinished(dir, record);
     }
     let cgroup = Cgroup::of(record);
     let stopped = record.init.is_some() && Status::of(record) == Status::Stopped;

@@ -44,13 +44,13 @@ pub fn of_locked_bind(set: u64, cleared: u64, existing: u64) -> Result<MountAttr
     let conflict = existing & cleared & LOCKABLE;
     if conflict != 0 {
         return Err(MountError::Refused(format!(
-            "cannot clear locked flags {}",
+            "cannot clear locked flags {}: operation not permitted",
             names(conflict)
         )));
     }
     if set & ATIME != 0 && set & ATIME != existing & ATIME {
         return Err(MountError::Refused(format!(
-            "cannot change locked atime flags {}",
+            "cannot change locked atime flags {}: operation not permitted",
             names(existing & ATIME)
         )));
     }
@@ -186,8 +186,16 @@ mod tests {
         let kept = of_locked_bind(MS_RDONLY, 0, locked).unwrap();
         assert_eq!(kept.set, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV);
         for (set, cleared, says) in [
-            (0, MS_NODEV, "cannot clear locked flags nodev"),
-            (MS_NOATIME, 0, "cannot change locked atime flags relatime"),
+            (
+                0,
+                MS_NODEV,
+                "cannot clear locked flags nodev: operation not permitted",
+            ),
+            (
+                MS_NOATIME,
+                0,
+                "cannot change locked atime flags relatime: operation not permitted",
+            ),
         ] {
             let message = of_locked_bind(set, cleared, locked)
                 .unwrap_err()

@@ -6,25 +6,32 @@ use std::io::{self, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
 
 use super::attach::new_mount;
-use super::error::{Result, Step};
+use super::error::{MountError, Result as MountResult, Step};
+use crate::process::errno_text;
 
 /// Writes kernel parameters of this process's namespaces.
 ///
 /// # Errors
 /// Names the first that cannot be written.
-pub fn write(parameters: &BTreeMap<String, String>) -> Result<()> {
+pub fn write(parameters: &BTreeMap<String, String>) -> MountResult<()> {
     if parameters.is_empty() {
         return Ok(());
     }
     let proc = proc().step(|| "open /proc".into())?;
     for (key, value) in parameters {
         let file = format!("sys/{}", key.replace('.', "/"));
-        write_file(&proc, Path::new(&file), value)
-            .step(|| format!("failed to write sysctl {key} = {value:?}"))?;
+        write_file(&proc, Path::new(&file), value).map_err(|(what, errno)| {
+            // runc's words, by which docker finds its exit code.
+            let why = errno_text(errno);
+            MountError::Refused(format!(
+                "write sysctl key {key}: {what} /proc/{file}: {why}"
+            ))
+        })?;
     }
     Ok(())
 }
@@ -40,8 +47,15 @@ fn proc() -> io::Result<OwnedFd> {
     Ok(open("/proc", flags, Mode::empty())?)
 }
 
-fn write_file(proc: &OwnedFd, path: &Path, value: &str) -> io::Result<()> {
+/// What failed, and why, where it does.
+fn write_file(proc: &OwnedFd, path: &Path, value: &str) -> Result<(), (&'static str, Errno)> {
     let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
-    let file = openat(proc.as_fd(), path, flags, Mode::empty())?;
-    File::from(file).write_all(value.as_bytes())
+    let file = openat(proc.as_fd(), path, flags, Mode::empty()).map_err(|errno| ("open", errno))?;
+    let written = File::from(file).write_all(value.as_bytes());
+    written.map_err(|err| {
+        (
+            "write",
+            Errno::from_raw(err.raw_os_error().unwrap_or(libc::EIO)),
+        )
+    })
 }

@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use oci_spec::runtime::{Capabilities, LinuxCapabilities};
 
 use super::ProcessError;
+use super::error::errno_text;
 
 /// `CAP_SETPCAP`, as a bit.
 const SETPCAP: u64 = 1 << 8;
@@ -100,7 +101,11 @@ impl CapabilitySets {
         let raise = libc::PR_CAP_AMBIENT_RAISE as u64;
         for capability in (0..u64::BITS).filter(|c| self.ambient & (1 << c) != 0) {
             if let Err(errno) = prctl(libc::PR_CAP_AMBIENT, raise, capability.into()) {
-                tracing::warn!("can't raise ambient capability {capability}: {errno}");
+                let name = name(capability);
+                tracing::warn!(
+                    "can't raise ambient capability {name}: {}",
+                    errno_text(errno)
+                );
             }
         }
         Ok(())
@@ -131,6 +136,14 @@ impl CapabilitySets {
         })
         .map_err(failed("caps"))
     }
+}
+
+/// The name of a capability, `CAP_CHOWN`; its number where it has none.
+fn name(capability: u32) -> String {
+    let named = caps::all()
+        .into_iter()
+        .find(|c| u32::from(c.index()) == capability);
+    named.map_or_else(|| capability.to_string(), |c| c.to_string())
 }
 
 fn failed(what: &str) -> impl FnOnce(Errno) -> ProcessError {

@@ -21,6 +21,7 @@ use libcontainer::workload::{
 use serde_json::{Value, json};
 
 use super::plan::Plan;
+use super::signals::end_by_signals;
 use super::steps::Settled;
 use super::{ProcessError, descriptors, socket};
 use crate::hooks::{self, Hook, HookState, When};
@@ -142,6 +143,7 @@ impl Executor for Init {
         })?;
         self.settled.replace(Some(settled));
         descriptors::close_host_files(self.plan.preserved, self.last_fd);
+        end_by_signals();
         Ok(())
     }
 

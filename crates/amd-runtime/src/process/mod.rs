@@ -20,6 +20,7 @@ pub(crate) mod passwd;
 mod plan;
 mod rlimits;
 pub(crate) mod scheduling;
+mod signals;
 mod socket;
 mod stdio;
 mod steps;

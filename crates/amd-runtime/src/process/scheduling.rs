@@ -192,17 +192,25 @@ fn set_scheduler(attr: &SchedAttr) -> nix::Result<()> {
 
 const IO_CLASSES: [&str; 3] = ["IOPRIO_CLASS_RT", "IOPRIO_CLASS_BE", "IOPRIO_CLASS_IDLE"];
 
+/// Checks `process.ioPriority` as runc's validator of configurations does.
+///
+/// # Errors
+/// Where the class does not exist, or the priority is none.
+pub fn check_io_priority(io_priority: &Value) -> Result<(), SpecError> {
+    io_priority_value(io_priority).map(drop)
+}
+
 /// Class and priority as ioprio_set(2) takes them.
 fn io_priority_value(priority: &Value) -> Result<i32, SpecError> {
-    let class = &priority["class"];
-    let Some(at) = IO_CLASSES.iter().position(|name| class == name) else {
-        return refuse(format!("invalid ioPriority.Class: {class}"));
-    };
-    let level: i32 = number(priority, "priority")?;
+    let level: i64 = number(priority, "priority")?;
     if !(0..=7).contains(&level) {
         return refuse(format!("invalid ioPriority.Priority: {level}"));
     }
-    Ok((at as i32 + 1) << 13 | level)
+    let class = priority["class"].as_str().unwrap_or_default();
+    let Some(at) = IO_CLASSES.iter().position(|name| class == *name) else {
+        return refuse(format!("invalid ioPriority.Class: {class:?}"));
+    };
+    Ok((at as i32 + 1) << 13 | level as i32)
 }
 
 fn set_io_priority(value: i32) -> nix::Result<()> {
@@ -272,16 +280,15 @@ impl MemoryPolicy {
 
     fn apply(&self) -> nix::Result<()> {
         let words = self.nodes.words();
-        // The kernel takes a mask of `maxnode - 1` bits (set_mempolicy(2), BUGS).
-        let max_node = if words.is_empty() {
-            0
-        } else {
-            words.len() * 64 + 1
+        // The kernel takes a mask of `maxnode - 1` bits (set_mempolicy(2), BUGS), and refuses an
+        // empty one that is not null.
+        let (mask, max_node) = match words {
+            [] => (std::ptr::null(), 0),
+            words => (words.as_ptr(), words.len() * 64 + 1),
         };
         #[allow(unsafe_code)]
-        // SAFETY: the kernel reads as many bits as the slice has.
-        let result =
-            unsafe { libc::syscall(libc::SYS_set_mempolicy, self.mode, words.as_ptr(), max_node) };
+        // SAFETY: the kernel reads as many bits as the slice has, and nothing where it is null.
+        let result = unsafe { libc::syscall(libc::SYS_set_mempolicy, self.mode, mask, max_node) };
         Errno::result(result).map(drop)
     }
 }
@@ -444,6 +451,19 @@ mod tests {
             let message = parse(bad).unwrap_err();
             assert!(message.contains(says), "{message}");
         }
+    }
+
+    #[test]
+    fn a_policy_without_nodes_can_be_set() {
+        let policy = json!({"mode": "MPOL_DEFAULT"});
+        let policy = MemoryPolicy::parse(&policy).unwrap();
+        std::thread::spawn(move || match policy.apply() {
+            Ok(()) => {}
+            Err(Errno::ENOSYS) => println!("skipped: a kernel without NUMA"),
+            Err(errno) => panic!("{errno}"),
+        })
+        .join()
+        .unwrap();
     }
 
     #[test]

@@ -9,13 +9,13 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::execve;
 
 use super::capabilities::SYS_ADMIN;
 use super::environment::{c_strings, environment, search_path};
 use super::lookup::resolve;
 use super::plan::Plan;
+use super::signals::default_signals;
 use super::{ProcessError, attributes, cwd, descriptors, rlimits, stdio, user};
 use crate::seccomp;
 
@@ -141,17 +141,4 @@ impl Settled {
 
 fn set_no_new_privileges() -> Result<(), ProcessError> {
     nix::sys::prctl::set_no_new_privs().map_err(ProcessError::system("cannot set no_new_privs"))
-}
-
-/// A program starts with default signal actions, whatever the caller or the Rust
-/// runtime ignores, and nothing blocked.
-fn default_signals() {
-    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    let changeable = |signal: &Signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP);
-    for signal in Signal::iterator().filter(changeable) {
-        #[allow(unsafe_code)]
-        // SAFETY: SIG_DFL installs no handler, so no code of ours can run in one.
-        let _ = unsafe { sigaction(signal, &default) };
-    }
-    let _ = SigSet::empty().thread_set_mask();
 }

@@ -1,5 +1,7 @@
 //! The user and the groups of a process.
 
+use std::collections::HashSet;
+
 use nix::errno::Errno;
 use oci_spec::runtime::User;
 
@@ -61,11 +63,11 @@ pub fn become_user(user: &User, groups: Groups) -> Result<(), ProcessError> {
         })
     };
     keep(true)?;
-    let gids = user.additional_gids().as_deref().unwrap_or_default();
+    let gids = once_each(user.additional_gids().as_deref().unwrap_or_default());
     match groups {
         Groups::Keep => {}
-        Groups::Set => set_groups(gids)?,
-        Groups::SetIfAllowed => match set_groups(gids) {
+        Groups::Set => set_groups(&gids)?,
+        Groups::SetIfAllowed => match set_groups(&gids) {
             Err(ProcessError::System {
                 errno: Errno::EPERM,
                 ..
@@ -87,6 +89,16 @@ pub fn become_user(user: &User, groups: Groups) -> Result<(), ProcessError> {
         errno => ProcessError::system("unable to set the user")(errno),
     })?;
     keep(false)
+}
+
+/// Engines name a group twice, as the first and as an additional one; the process has it once, as
+/// with runc.
+fn once_each(gids: &[u32]) -> Vec<u32> {
+    let mut seen = HashSet::new();
+    gids.iter()
+        .copied()
+        .filter(|gid| seen.insert(*gid))
+        .collect()
 }
 
 /// Makes this process root of the user namespace that it has entered.
@@ -130,6 +142,11 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    #[test]
+    fn a_group_that_is_named_twice_is_one_group() {
+        assert_eq!(once_each(&[0, 77, 0, 88, 77]), [0, 77, 88]);
+    }
 
     #[test]
     fn an_id_that_is_none_is_refused() {

@@ -52,16 +52,20 @@ fn run(args: &Args) -> Result<()> {
         Some(other) => bail!("--cgroup {other}: v1 or v2"),
     };
     let every = args.every.max(1);
+    let mut failed = Vec::new();
     for version in versions {
         let host = SimulatedHost::start(
             &Host::preset(mi300x::PRESET).context("no such preset")?,
             version,
         )?;
-        for victim in [Victim::Create, Victim::Start, Victim::Delete] {
-            kill_everywhere(&host, version, victim, every)?;
+        let victims = [Victim::Create, Victim::Start, Victim::Delete];
+        let ran = victims.map(|victim| kill_everywhere(&host, version, victim, every));
+        let worked = work_at_once(&host, version, args.creates);
+        for err in ran.into_iter().chain([worked]).filter_map(Result::err) {
+            failed.push(format!("{version:?}: {err:#}"));
         }
-        work_at_once(&host, version, args.creates)?;
     }
+    ensure!(failed.is_empty(), "{}", failed.join("\n"));
     Ok(())
 }
 
@@ -182,7 +186,7 @@ fn work_at_once(host: &SimulatedHost, version: Cgroups, creates: usize) -> Resul
     let began = Instant::now();
     let mut children = Vec::new();
     for worker in 0..WORKERS {
-        children.push(work(host, &runtime, worker, creates / WORKERS)?);
+        children.push(work(host, &runtime, worker, creates.div_ceil(WORKERS))?);
     }
     let mut counts = Vec::new();
     for child in children {
@@ -202,7 +206,7 @@ fn work_at_once(host: &SimulatedHost, version: Cgroups, creates: usize) -> Resul
     ensure!(left.is_empty(), "left: {}", left.join("\n"));
     println!(
         "{version:?}: {} creates by {WORKERS} workers (won: {}), {} s, nothing left",
-        creates / WORKERS * WORKERS,
+        creates.div_ceil(WORKERS) * WORKERS,
         counts.join(" "),
         began.elapsed().as_secs()
     );
@@ -212,15 +216,16 @@ fn work_at_once(host: &SimulatedHost, version: Cgroups, creates: usize) -> Resul
 /// A shell that creates and deletes, and prints how many creates it won.
 fn work(host: &SimulatedHost, runtime: &Runtime<'_>, worker: usize, times: usize) -> Result<Child> {
     let script = format!(
-        r#"won=0; i=0
+        r#"won=0; i=0; errors=/run/bundles/errors-of-{worker}
         while [ $i -lt {times} ]; do
             id=w$(( (i + {worker}) % {IDS} )); i=$((i + 1))
-            error=$("$@" create --bundle /run/bundles/$id $id 2>&1 >/dev/null </dev/null)
+            # Not a pipe: the container that is created would hold it open.
+            "$@" create --bundle /run/bundles/$id $id >/dev/null 2>$errors </dev/null
             # 137: a forced delete did not wait for a create that takes long.
-            case $?$error in
+            case $?$(cat $errors) in
                 0*) won=$((won + 1)) ;;
                 137* | *'already exists'* | *'cgroup is not empty'*) ;;
-                *) echo "create $id: $error" >&2; exit 1 ;;
+                *) echo "create $id: $(cat $errors)" >&2; exit 1 ;;
             esac
             error=$("$@" delete --force $id 2>&1) || {{ echo "delete $id: $error" >&2; exit 1; }}
         done

@@ -57,6 +57,18 @@ fn the_engine_is_told_of_an_error_where_it_looks() {
 }
 
 #[test]
+fn the_runtimes_own_log_has_the_error_that_ends_a_command() {
+    let Some(host) = host() else { return };
+    let log = "/var/log/amd-container-runtime.log";
+    let runtime = Runtime::under_test(&host).settings(&format!("[log]\nfile = \"{log}\"\n"));
+    runtime.run(&Bundle::new(&host, "c", looks("99"))).fails(1);
+    let written = text(&host, log);
+    let last = written.lines().last().unwrap_or_default();
+    assert!(last.contains("level=error"), "{written}");
+    assert!(last.contains("names no GPU"), "{written}");
+}
+
+#[test]
 fn a_log_is_roots_alone_and_holds_nobodys_environment() {
     let Some(host) = host() else { return };
     let log = "/var/log/amd-container-runtime.log";

@@ -95,6 +95,24 @@ fn signals_have_names_and_numbers_and_0_asks() {
 }
 
 #[test]
+fn what_ends_runcs_init_ends_a_container_that_waits_for_its_start() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host);
+    let bundle = Bundle::new(&host, "c", sleeper(Spec::docker()));
+    for signal in ["TERM", "INT", "HUP", "QUIT"] {
+        runtime.create(&bundle).ok();
+        runtime.kill("c", signal).ok();
+        runtime.wait_stopped("c");
+        runtime.delete("c").ok();
+    }
+    runtime.create(&bundle).ok();
+    runtime.kill("c", "USR1").ok();
+    assert_eq!(runtime.state("c")["status"], "created");
+    runtime.start("c").ok();
+    assert_eq!(runtime.state("c")["status"], "running");
+}
+
+#[test]
 fn a_paused_container_dies_when_it_is_killed() {
     let Some(host) = host() else { return };
     let runtime = Runtime::under_test(&host);

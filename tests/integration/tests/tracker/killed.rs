@@ -78,7 +78,7 @@ fn one_that_was_killed_after_all_was_built_starts_only_while_its_gpus_are_free()
     let points = modifying_calls(&host, &create);
     runtime.call(&["delete", "--force", "killed"]).ok();
     // The last file that it replaces is the reservation: the record says created by then.
-    let last = points.iter().rfind(|point| point.call() == "rename");
+    let last = points.iter().rfind(|point| point.name() == "rename");
     killed_at(&host, &create, last.unwrap());
     assert_eq!(runtime.state("killed")["status"], "created");
     assert_eq!(holders(&host, 0), Vec::<String>::new());

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use oci_spec::runtime::{IOPriorityClass, PosixRlimitType};
+use oci_spec::runtime::PosixRlimitType;
 use serde_json::Value;
 
 use super::{SpecError, is_name_of, items, numbers, refuse, text, texts};
-use crate::process::scheduling::check_scheduler;
+use crate::process::scheduling::{check_io_priority, check_scheduler};
 
 /// Checks a process whose fields have their types.
 pub(super) fn check(process: &Value) -> Result<(), SpecError> {
@@ -96,22 +96,6 @@ fn check_rlimit(rlimit: &Value) -> Result<(), SpecError> {
         return refuse(format!(
             "{kind}: the soft limit {soft} is above the hard limit {hard}"
         ));
-    }
-    Ok(())
-}
-
-/// runc's `ioPriority` of its configuration validator.
-fn check_io_priority(io_priority: &Value) -> Result<(), SpecError> {
-    let priority = io_priority
-        .get("priority")
-        .and_then(Value::as_i64)
-        .unwrap_or_default();
-    if !(0..=7).contains(&priority) {
-        return refuse(format!("invalid ioPriority.Priority: {priority}"));
-    }
-    let class = text(io_priority, "class");
-    if !is_name_of::<IOPriorityClass>(class) {
-        return refuse(format!("invalid ioPriority.Class: {class:?}"));
     }
     Ok(())
 }

@@ -1,0 +1,229 @@
+//! The state directory of one container.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::at_work::AtWork;
+use super::{
+    LOCK_PATIENCE, Lock, LockError, LockKind, Record, StateError, read_regular, write_atomically,
+};
+use crate::id::ContainerId;
+
+pub(super) const RECORD: &str = "container.json";
+pub(super) const LOCK: &str = "lock";
+const AT_WORK: &str = "at-work";
+
+/// The state directory of one container.
+#[derive(Clone, Debug)]
+pub struct ContainerDir {
+    pub(super) id: ContainerId,
+    pub(super) path: PathBuf,
+}
+
+impl ContainerDir {
+    /// The container's id.
+    pub fn id(&self) -> &ContainerId {
+        &self.id
+    }
+
+    /// The directory itself; the effective bundle's config.json is in it.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The root below which libcontainer keeps its own state of this container.
+    pub fn libcontainer_root(&self) -> PathBuf {
+        self.path.join("libcontainer")
+    }
+
+    /// The directory in which libcontainer keeps its own state of this container.
+    pub fn libcontainer_dir(&self) -> PathBuf {
+        self.libcontainer_root().join(self.id.as_str())
+    }
+
+    /// The bundle's config.json as libcontainer reads it.
+    pub fn config_path(&self) -> PathBuf {
+        self.path.join("config.json")
+    }
+
+    /// The effective spec of the container, whole; config.json is what libcontainer is
+    /// told of it.
+    pub fn spec_path(&self) -> PathBuf {
+        self.path.join("spec.json")
+    }
+
+    /// The compiled seccomp filter, where the container has one.
+    pub fn filter_path(&self) -> PathBuf {
+        self.path.join("seccomp.filter")
+    }
+
+    /// The socket of the container's init for what goes to its seccomp agent.
+    pub fn agent_socket(&self) -> PathBuf {
+        self.path.join("seccomp.sock")
+    }
+
+    /// Whether anything of that id is there, a torn or unfinished container included.
+    pub fn exists(&self) -> bool {
+        self.path.symlink_metadata().is_ok()
+    }
+
+    /// Waits for the container's lock, up to `patience`.
+    ///
+    /// # Errors
+    /// [`StateError::NotExist`] where the container is or becomes gone,
+    /// [`StateError::Busy`] where another command holds on to it.
+    pub fn lock(&self, kind: LockKind, patience: Duration) -> Result<Lock, StateError> {
+        if !self.exists() {
+            return Err(StateError::NotExist {
+                id: self.id.to_string(),
+            });
+        }
+        Lock::take(&self.path.join(LOCK), kind, patience).map_err(|err| match err {
+            LockError::Gone => StateError::NotExist {
+                id: self.id.to_string(),
+            },
+            LockError::Held { holder } => StateError::Busy {
+                id: self.id.to_string(),
+                holder,
+            },
+            LockError::NotAFile => self.torn(LOCK, not_a_file()),
+            LockError::Io(source) => StateError::io("cannot lock", &self.path)(source),
+        })
+    }
+
+    /// Takes the lock for a command that removes the container whatever its state is: what is in
+    /// the lock's place is cleared away, and a command that signed the lock and holds it longer than
+    /// `patience` is killed.
+    ///
+    /// # Errors
+    /// As [`ContainerDir::lock`].
+    pub fn lock_by_force(&self, patience: Duration) -> Result<Lock, StateError> {
+        let lock = self.path.join(LOCK);
+        match self.lock(LockKind::Exclusive, patience) {
+            Err(StateError::Torn { .. }) if !self.path.is_dir() => {
+                self.remove()?;
+            }
+            Err(StateError::Torn { .. }) => {
+                remove_anything(&lock).map_err(StateError::io("cannot remove", &lock))?;
+            }
+            Err(StateError::Busy { holder, .. }) => {
+                let signed = Lock::signed_by(&lock).filter(|signed| signed.pid == holder);
+                if let Some(holder) = signed {
+                    tracing::warn!(id = %self.id, pid = holder.pid, "killing a command that hangs");
+                    // It may have ended by itself just now.
+                    let _ = holder.signal(libc::SIGKILL);
+                }
+            }
+            taken => return taken,
+        }
+        self.lock(LockKind::Exclusive, LOCK_PATIENCE)
+    }
+
+    fn torn(&self, file: &str, source: serde_json::Error) -> StateError {
+        StateError::Torn {
+            id: self.id.to_string(),
+            path: self.path.join(file),
+            source,
+        }
+    }
+
+    /// The record of the container.
+    ///
+    /// # Errors
+    /// [`StateError::NotExist`] where there is none, [`StateError::Torn`] where it cannot
+    /// be understood.
+    pub fn record(&self) -> Result<Record, StateError> {
+        let path = self.path.join(RECORD);
+        let bytes = match read_regular(&path) {
+            Ok(bytes) => bytes,
+            Err(err) if matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Err(StateError::NotExist {
+                    id: self.id.to_string(),
+                });
+            }
+            Err(err) if is_no_file(&err) => return Err(self.torn(RECORD, not_a_file())),
+            Err(err) => return Err(StateError::io("cannot read", &path)(err)),
+        };
+        serde_json::from_slice(&bytes).map_err(|source| self.torn(RECORD, source))
+    }
+
+    /// Replaces the record, whole or not at all.
+    ///
+    /// # Errors
+    /// Where it cannot be written; the old record then stands.
+    pub fn save(&self, record: &Record) -> Result<(), StateError> {
+        let path = self.path.join(RECORD);
+        let json = serde_json::to_vec(record)
+            .map_err(|err| StateError::io("cannot write", &path)(err.into()))?;
+        write_atomically(&path, &json).map_err(StateError::io("cannot write", &path))
+    }
+
+    /// Says that a create is at work here, for as long as what is returned, or a copy of it in a
+    /// forked process, is open.
+    ///
+    /// # Errors
+    /// Where the file cannot be made, or somebody is at work already.
+    pub fn set_to_work(&self) -> Result<AtWork, StateError> {
+        let path = self.path.join(AT_WORK);
+        AtWork::begin(&path).map_err(StateError::io("cannot hold", &path))
+    }
+
+    /// Whether a create is at work here, or a process that it forked before it was killed.
+    pub fn is_at_work(&self) -> bool {
+        AtWork::is_held(&self.path.join(AT_WORK))
+    }
+
+    /// What an earlier create of this id wrote before it was killed.
+    pub fn leftover(&self) -> Option<Record> {
+        self.record().ok()
+    }
+
+    /// Empties the directory but for the lock: for a create that takes over a leftover.
+    ///
+    /// # Errors
+    /// Where an entry cannot be removed.
+    pub fn clear(&self) -> Result<(), StateError> {
+        for entry in fs::read_dir(&self.path).map_err(StateError::io("cannot read", &self.path))? {
+            let entry = entry.map_err(StateError::io("cannot read", &self.path))?;
+            if entry.file_name() == LOCK {
+                continue;
+            }
+            let path = entry.path();
+            remove_anything(&path).map_err(StateError::io("cannot remove", &path))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the directory; the id is free afterwards. Gone already is fine.
+    ///
+    /// # Errors
+    /// Where an entry cannot be removed.
+    pub fn remove(&self) -> Result<(), StateError> {
+        match remove_anything(&self.path) {
+            Err(err) if err.kind() != ErrorKind::NotFound => {
+                Err(StateError::io("cannot remove", &self.path)(err))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Removes a directory with all in it, or whatever else is there.
+fn remove_anything(path: &Path) -> io::Result<()> {
+    if path.symlink_metadata()?.is_dir() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    }
+}
+
+/// Whether a file could not be read because it is none (a symbolic link is none of ours).
+fn is_no_file(err: &io::Error) -> bool {
+    err.kind() == ErrorKind::InvalidData || err.raw_os_error() == Some(libc::ELOOP)
+}
+
+fn not_a_file() -> serde_json::Error {
+    serde::de::Error::custom("it is not a regular file")
+}
