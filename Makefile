@@ -13,11 +13,11 @@ SHARE    := bin/share
 # Where rustup puts cargo, for shells that have not read its profile.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help deps build programs release test lint fmt-check clippy doc reference demo bench bench-tracker test-tracker crash-test fuzz \
+.PHONY: help deps build programs release test lint fmt-check clippy doc reference demo bench bench-quick bench-parts costs bench-tracker test-tracker crash-test fuzz \
 	install uninstall pkg-deb pkg-rpm pkg-test clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 deps: ## Install what building and testing need (Debian, Ubuntu; as root)
 	@scripts/deps.sh
@@ -62,9 +62,24 @@ reference: ## Write the command line reference, docs/cli-*.md, from the programs
 demo: deps build ## Show GPU containers at work, on simulated GPUs where there are none (as root)
 	@scripts/demo.sh
 
-bench: deps ## Compare with runc and crun, interleaved, with 0, 8 and 64 simulated GPUs (as root)
-	cargo build --release --workspace --bins
-	$(TARGET)/release/bench --ours $(abspath $(TARGET))/release/amd-container-runtime --ctk $(abspath $(TARGET))/release/amd-ctk
+# More options of it: BENCH_ARGS="--runs 20", or --help.
+BENCH_ARGS ?=
+
+bench: deps release ## Compare with runc, crun and youki, interleaved, on simulated hosts (as root, 10 minutes)
+	cargo build --release --bin bench --bin simulated-host
+	@mkdir -p bin
+	$(TARGET)/release/bench --ours $(TARGET)/release/amd-container-runtime --ctk $(TARGET)/release/amd-ctk \
+		--json bin/bench.json --plot bin/bench.svg $(BENCH_ARGS)
+
+bench-quick: ## The same with fewer runs, GPUs and containers (a minute)
+	@$(MAKE) --no-print-directory bench BENCH_ARGS="--quick $(BENCH_ARGS)"
+
+bench-parts: ## Time discovery, selection and injection by themselves
+	cargo bench --workspace --bench discovery --bench inject
+
+costs: deps build ## Write the table of instructions and system calls that tests hold the programs to (as root)
+	UPDATE_COSTS=1 cargo test --workspace --test costs -- --test-threads=1
+	@git diff --stat -- tests/integration/tests/costs.tsv
 
 crash-test: deps build ## Kill the runtime at every system call of create, start and delete (as root)
 	$(TARGET)/debug/crash_test

@@ -26,6 +26,7 @@ ps          procps
 python3     python3
 strace      strace
 unshare     util-linux
+valgrind    valgrind
 =ca-certificates ca-certificates
 "
 

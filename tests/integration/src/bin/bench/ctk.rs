@@ -1,62 +1,49 @@
-//! `amd-ctk`: what its commands use beyond the start of the process.
-
-use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
+//! `amd-ctk` on a host of 64 partitions, beside what the Go toolkit took.
 
 use anyhow::Result;
-use integration::host::SimulatedHost;
+use serde::Serialize;
 
-use crate::measure::{percentile, run};
+use crate::commands::Bench;
+use crate::measure::{Series, Summary};
 
-/// The commands, and what the Go toolkit's took on a host of 64 partitions, in milliseconds
-/// from start to end. The first does nothing: its time is that of a process's start.
+/// The commands, and what those of AMD's toolkit in Go were measured to take on a host of 64
+/// partitions, elsewhere, in milliseconds from start to end. The first does nothing: its
+/// time is that of a process's start.
 const COMMANDS: [(&[&str], Option<f64>); 3] = [
     (&["version"], None),
     (&["cdi", "generate", "--output=-"], Some(562.0)),
     (&["gpu", "list"], Some(14.8)),
 ];
 
-/// Runs each command `runs` times, in turn, and prints the medians.
+/// What one took.
+#[derive(Clone, Debug, Serialize)]
+pub struct Command {
+    /// Its words.
+    pub command: String,
+    /// Ours.
+    pub ours: Summary,
+    /// The wall time of the Go toolkit's, in milliseconds.
+    pub go_ms: Option<f64>,
+}
+
+/// Runs each command `runs` times, in turn.
 ///
 /// # Errors
 /// Where one fails.
-pub fn measure(host: &SimulatedHost, ctk: &Path, runs: usize) -> Result<()> {
-    let mut times = COMMANDS.map(|_| (Vec::new(), Vec::new()));
-    host.inside(|| -> Result<()> {
-        // One round to warm caches, not counted.
-        for round in 0..=runs {
-            for ((words, _), (cpu, wall)) in COMMANDS.iter().zip(&mut times) {
-                let used = run(Command::new(ctk).args(*words))?;
-                if round > 0 {
-                    cpu.push(used.cpu);
-                    wall.push(used.wall);
-                }
+pub fn measure(bench: &mut Bench, ctk: &str, runs: usize) -> Result<Vec<Command>> {
+    let mut all = COMMANDS.map(|_| Series::default());
+    for round in 0..runs + 2 {
+        for ((words, _), series) in COMMANDS.iter().zip(&mut all) {
+            let used = bench.runner.run(&[&[ctk], *words].concat())?;
+            if round > 1 {
+                series.push(used);
             }
         }
-        Ok(())
-    })??;
-    println!(
-        "{:<28} {:>11} {:>11} {:>17} {:>17}",
-        "amd-ctk, 64 partitions", "CPU", "wall", "CPU beyond start", "Go toolkit, wall"
-    );
-    let mut start = 0.0;
-    for ((words, theirs), (mut cpu, mut wall)) in COMMANDS.into_iter().zip(times) {
-        let (cpu, wall) = (median(&mut cpu), median(&mut wall));
-        if theirs.is_none() {
-            start = cpu;
-        }
-        println!(
-            "{:<28} {cpu:>8.2} ms {wall:>8.2} ms {:>14.2} ms {:>17}",
-            words.join(" "),
-            (cpu - start).max(0.0),
-            theirs.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1} ms")),
-        );
     }
-    Ok(())
-}
-
-fn median(times: &mut [Duration]) -> f64 {
-    times.sort();
-    percentile(times, 50)
+    let figures = |((words, go_ms), series): ((&[&str], Option<f64>), Series)| Command {
+        command: words.join(" "),
+        ours: series.summary(),
+        go_ms,
+    };
+    Ok(COMMANDS.into_iter().zip(all).map(figures).collect())
 }

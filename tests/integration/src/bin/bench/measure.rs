@@ -1,66 +1,145 @@
-//! Runs programs, and measures them.
+//! What programs take, and what is made of many runs of one.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail};
+use integration::outcome;
+use serde::{Deserialize, Serialize};
 
 /// What a run of a program took, the processes that it waited for included.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Used {
     /// From its start to its end.
     pub wall: Duration,
     /// In user space and in the kernel.
     pub cpu: Duration,
-    /// The most memory that it had, in KiB.
-    pub peak_kib: i64,
+    /// The most memory that it, or one of the processes that it waited for, had, in KiB.
+    pub peak_kib: u64,
 }
 
-/// Runs a program to its end.
+/// What many runs took.
+#[derive(Clone, Debug, Default)]
+pub struct Series(Vec<Used>);
+
+/// A series in figures.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// Median of the wall time, in milliseconds.
+    pub wall_ms: f64,
+    /// The tenth percentile.
+    pub wall_p10_ms: f64,
+    /// The ninetieth.
+    pub wall_p90_ms: f64,
+    /// Median of the CPU time, in milliseconds.
+    pub cpu_ms: f64,
+    /// Median of the most memory, in megabytes (10^6 bytes).
+    pub peak_mb: f64,
+}
+
+impl Series {
+    /// With one more.
+    pub fn push(&mut self, used: Used) {
+        self.0.push(used);
+    }
+
+    /// With those of another series.
+    pub fn append(&mut self, other: &Self) {
+        self.0.extend(&other.0);
+    }
+
+    /// Run by run, the sum of times and the highest peak of several commands.
+    pub fn sum(parts: &[&Self]) -> Self {
+        let runs = parts.iter().map(|part| part.0.len()).min().unwrap_or(0);
+        Self(
+            (0..runs)
+                .map(|run| {
+                    parts.iter().fold(Used::default(), |sum, part| Used {
+                        wall: sum.wall + part.0[run].wall,
+                        cpu: sum.cpu + part.0[run].cpu,
+                        peak_kib: sum.peak_kib.max(part.0[run].peak_kib),
+                    })
+                })
+                .collect(),
+        )
+    }
+
+    /// Its figures; zero where there are no runs.
+    pub fn summary(&self) -> Summary {
+        let sorted = |value: &dyn Fn(&Used) -> f64| {
+            let mut values: Vec<f64> = self.0.iter().map(value).collect();
+            values.sort_by(f64::total_cmp);
+            values
+        };
+        let wall = sorted(&|used| used.wall.as_secs_f64() * 1e3);
+        Summary {
+            wall_ms: percentile(&wall, 50),
+            wall_p10_ms: percentile(&wall, 10),
+            wall_p90_ms: percentile(&wall, 90),
+            cpu_ms: percentile(&sorted(&|used| used.cpu.as_secs_f64() * 1e3), 50),
+            peak_mb: percentile(&sorted(&|used| used.peak_kib as f64 * 1024.0 / 1e6), 50),
+        }
+    }
+}
+
+/// The percentile of sorted values.
+fn percentile(sorted: &[f64], percent: usize) -> f64 {
+    let index = sorted.len().saturating_sub(1) * percent / 100;
+    sorted.get(index).copied().unwrap_or_default()
+}
+
+/// Waits for a child that was started then. Its exit code, and what it took.
 ///
 /// # Errors
-/// Where it cannot be started, or fails.
-pub fn run(command: &mut Command) -> Result<Used> {
-    let program = command.get_program().to_owned();
-    let program = Path::new(&program).display();
-    let begin = Instant::now();
-    let child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .with_context(|| format!("cannot run {program}"))?;
-    let (status, usage) = wait4(child.id() as i32)?;
-    let wall = begin.elapsed();
-    ensure!(status == 0, "{program} failed: {command:?}");
-    Ok(Used {
-        wall,
-        cpu: duration(usage.ru_utime) + duration(usage.ru_stime),
-        peak_kib: usage.ru_maxrss,
-    })
-}
-
-/// Waits for a child. Its wait status, and what it used.
+/// Where it is no child.
 #[allow(unsafe_code)]
-fn wait4(pid: i32) -> Result<(i32, libc::rusage)> {
+pub fn wait(pid: u32, started: Instant) -> Result<(i32, Used)> {
     let mut status = 0;
     // SAFETY: rusage is plain numbers, for which zero is a value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: both pointers are to live, writable values of the types that wait4(2) fills.
-    if unsafe { libc::wait4(pid, &mut status, 0, &mut usage) } < 0 {
+    if unsafe { libc::wait4(pid as i32, &mut status, 0, &mut usage) } < 0 {
         bail!("wait4: {}", std::io::Error::last_os_error());
     }
-    Ok((status, usage))
+    let used = Used {
+        wall: started.elapsed(),
+        cpu: duration(usage.ru_utime) + duration(usage.ru_stime),
+        peak_kib: usage.ru_maxrss as u64,
+    };
+    Ok((outcome::code(ExitStatus::from_raw(status)), used))
 }
 
 fn duration(time: libc::timeval) -> Duration {
     Duration::from_micros(time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64)
 }
 
-/// The percentile of sorted times, in milliseconds.
-pub fn percentile(sorted: &[Duration], percent: usize) -> f64 {
-    let index = (sorted.len().saturating_sub(1)) * percent / 100;
-    sorted
-        .get(index)
-        .map_or(0.0, |time| time.as_secs_f64() * 1000.0)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn used(ms: u64, peak_kib: u64) -> Used {
+        Used {
+            wall: Duration::from_millis(ms),
+            cpu: Duration::from_millis(ms),
+            peak_kib,
+        }
+    }
+
+    #[test]
+    fn a_summary_has_the_median_and_the_outer_tenths() {
+        let series = Series((0..=10).rev().map(|ms| used(ms, 1000)).collect());
+        let summary = series.summary();
+        let wall = [summary.wall_p10_ms, summary.wall_ms, summary.wall_p90_ms];
+        assert_eq!(wall, [1.0, 5.0, 9.0]);
+        assert_eq!(summary.peak_mb, 1.024);
+    }
+
+    #[test]
+    fn a_sum_adds_times_and_takes_the_highest_peak() {
+        let (one, other) = (Series(vec![used(1, 7)]), Series(vec![used(2, 5)]));
+        let sum = Series::sum(&[&one, &other]);
+        assert_eq!(sum.0[0].wall, Duration::from_millis(3));
+        assert_eq!(sum.0[0].peak_kib, 7);
+    }
 }
