@@ -13,7 +13,7 @@ SHARE    := bin/share
 # Where rustup puts cargo, for shells that have not read its profile.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help deps build programs release test lint fmt-check clippy doc reference demo bench bench-quick bench-parts costs bench-tracker test-tracker crash-test fuzz \
+.PHONY: help deps build programs release test lint fmt-check clippy doc reference demo bench bench-quick bench-parts costs bench-tracker test-tracker crash-test fuzz vm-box vm-test \
 	install uninstall pkg-deb pkg-rpm pkg-test clean
 
 help: ## List the targets
@@ -90,6 +90,13 @@ bench-tracker: deps programs ## What the GPU tracker costs with 64 GPUs and 1,00
 
 test-tracker: deps ## A hundred rounds of 64 creates for one exclusive GPU, and every kill (as root, an hour)
 	TRACKER_ROUNDS=100 cargo test -p integration --test tracker -- --nocapture races:: killed::
+
+vm-box: ## Build the image of a VM with systemd, current engines and AMD device nodes (as root)
+	@scripts/vm-deps.sh
+	vagrant/box/build.sh $(or $(VM_DIR),$(TARGET)/vm)
+
+vm-test: ## Test with real engines and device nodes in that VM, under QEMU (as root)
+	@scripts/vm-test.sh
 
 fuzz: ## Fuzz specs, requests, KFD properties and CDI files; SECONDS_EACH=600 for ten minutes each
 	@scripts/fuzz.sh

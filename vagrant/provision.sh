@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Makes a Debian VM one in which the tests can run, as root: engines, AMD device nodes, our
-# package. The same script for a public box, the box built here, and plain QEMU.
+# Makes a Debian VM one in which the tests can run, as root: engines, AMD device nodes with a /sys
+# that names them, our programs, an image. The same script for a public box, the box built here,
+# and plain QEMU. The programs lie beside it.
 #
 #     provision.sh [PACKAGE.deb]
 set -euo pipefail
+cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
 package=${1:-}
 
 readonly NEEDS="docker.io containerd runc crun podman busybox-static strace jq python3 kmod"
@@ -22,15 +24,32 @@ if [ "${#packages[@]}" -gt 0 ]; then
     apt-get install -q -y --no-install-recommends "${packages[@]}"
 fi
 
-# amdgpu without a GPU makes /dev/kfd; vgem makes a render node that opens.
+# amdgpu without a GPU makes /dev/kfd; vgem makes a render node beside those of virtio.
 modprobe amdgpu
 modprobe vgem
 udevadm settle
-ls -l /dev/kfd /dev/dri
 
 if [ -n "$package" ]; then
     dpkg -i "$package"
-    amd-container-runtime --version
+else
+    install -m 755 amd-container-runtime amd-ctk /usr/bin
 fi
+install -m 755 simulated-host /usr/local/bin
+simulated-host --cover-sys
+amd-ctk gpu list
+
 systemctl start containerd docker
+amd-ctk runtime configure --runtime=docker --restart
+amd-ctk cdi generate
+# Names of commands, as the image of that name has them.
+image=$(mktemp -d)
+mkdir -p "$image/bin" "$image/tmp"
+cp /bin/busybox "$image/bin/"
+for name in $(busybox --list); do
+    [ "$name" = busybox ] || ln -s busybox "$image/bin/$name"
+done
+chmod 755 "$image"
+chmod 1777 "$image/tmp"
+tar -C "$image" -c . | docker import - busybox
+rm -rf "$image"
 docker version --format 'docker {{.Server.Version}}'

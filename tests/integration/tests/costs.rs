@@ -5,6 +5,8 @@
 //!
 //! The programs are development builds, which cost more than releases do, but follow them.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests stand on it")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
