@@ -182,6 +182,8 @@ fn work_at_once(host: &SimulatedHost, version: Cgroups, creates: usize) -> Resul
             )
         })
         .collect();
+    // It stays, and is there from the first command on.
+    host.inside(|| std::fs::create_dir_all(runtime.root()))??;
     let before = Traces::of(host);
     let began = Instant::now();
     let mut children = Vec::new();
@@ -201,8 +203,7 @@ fn work_at_once(host: &SimulatedHost, version: Cgroups, creates: usize) -> Resul
     for bundle in &bundles {
         runtime.call(&["delete", "--force", bundle.id()]).ok();
     }
-    let now = Traces::of(host);
-    let left = now.beyond(&before);
+    let left = left(host, &before);
     ensure!(left.is_empty(), "left: {}", left.join("\n"));
     println!(
         "{version:?}: {} creates by {WORKERS} workers (won: {}), {} s, nothing left",
