@@ -144,7 +144,7 @@ pub fn write(host: &SimulatedHost, id: &str, rootfs: &Path, spec: Spec) -> Resul
     Ok(dir)
 }
 
-/// A root filesystem for [`write`].
+/// A root filesystem for [`write()`].
 pub fn rootfs(host: &SimulatedHost) -> PathBuf {
     Bundle::new(host, "rootfs", Spec::minimal()).in_rootfs("/")
 }
