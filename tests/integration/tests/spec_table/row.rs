@@ -30,6 +30,8 @@ pub struct Row {
     pub late: bool,
     /// What runc 1.1 makes of it where that is something else, and why ours differs.
     pub runc: Option<(Verdict, &'static str)>,
+    /// Whether runc is not asked: what it does would harm other tests.
+    pub alone: bool,
 }
 
 impl Row {
@@ -41,6 +43,7 @@ impl Row {
             says: String::new(),
             late: false,
             runc: None,
+            alone: false,
         }
     }
 
@@ -101,6 +104,12 @@ impl Row {
     /// Makes a container whose program prints this.
     pub fn prints(mut self, says: &str) -> Self {
         says.clone_into(&mut self.says);
+        self
+    }
+
+    /// runc is not asked.
+    pub fn without_runc(mut self) -> Self {
+        self.alone = true;
         self
     }
 
