@@ -10,11 +10,13 @@
 mod bus;
 mod keeper;
 mod properties;
+mod wire;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use self::bus::{Bus, Value};
+use self::bus::Bus;
+use self::wire::Value;
 use super::resources::Resources;
 use crate::device_cgroup::DeviceTable;
 

@@ -1,7 +1,7 @@
 //! Device rules and limits as properties of a unit (systemd.resource-control(5); runc's package
 //! cgroups/systemd). Pure data.
 
-use super::bus::Value;
+use super::wire::Value;
 use crate::cgroup::resources::{Resources, cpu_weight, swap_of};
 use crate::device_cgroup::rule::NodeKind;
 use crate::device_cgroup::table::DeviceRange;
