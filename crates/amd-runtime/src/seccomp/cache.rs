@@ -6,9 +6,9 @@
 //! nobody else can write to them, a sum says that the file is whole, and the profile in it is
 //! compared byte by byte, so that no two profiles are ever taken for one another.
 
-use std::fs::{self, DirBuilder, File, Metadata};
-use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, Metadata};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::{Filter, SeccompError, compile};
 use crate::error::{Result, chain};
 use crate::spec::typed;
-use crate::state::write_atomically;
+use crate::state::{read_regular, write_atomically};
 
 /// Where the filters are; gone with the boot, and so with the kernel that they are for.
 const DIR: &str = "/run/amd-container-toolkit/seccomp";
@@ -33,6 +33,9 @@ const MOST: usize = 64;
 
 /// The longest profile whose filter is kept, in bytes: docker's is a tenth of it.
 const LONGEST: usize = 256 << 10;
+
+/// More than a file of such a profile can have: the kernel takes 32 KiB of a filter.
+const LARGEST: u64 = 2 * LONGEST as u64;
 
 /// The filter for `linux.seccomp`, compiled where it has not been before.
 ///
@@ -138,18 +141,13 @@ fn is_of_root_alone(file: &Metadata) -> bool {
     file.uid() == 0 && file.mode() & 0o022 == 0
 }
 
+/// Nobody but root can exchange the file between the two looks at it.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = File::options()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() || !is_of_root_alone(&metadata) {
+    let found = fs::symlink_metadata(path)?;
+    if !is_of_root_alone(&found) || found.len() > LARGEST {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let mut bytes = Vec::with_capacity(metadata.len() as usize);
-    file.read_to_end(&mut bytes)?;
-    Ok(bytes)
+    read_regular(path)
 }
 
 #[cfg(test)]
@@ -203,7 +201,7 @@ mod tests {
     #[test]
     fn what_is_damaged_or_could_be_anothers_is_compiled_anew() {
         type Spoil = fn(&Path);
-        let spoils: [(&str, Spoil); 6] = [
+        let spoils: [(&str, Spoil); 9] = [
             ("torn", |file| {
                 let bytes = fs::read(file).unwrap();
                 fs::write(file, &bytes[..bytes.len() - 8]).unwrap();
@@ -214,6 +212,19 @@ mod tests {
                 fs::write(file, bytes).unwrap();
             }),
             ("empty", |file| fs::write(file, "").unwrap()),
+            ("gone", |file| fs::remove_file(file).unwrap()),
+            ("enormous", |file| {
+                fs::File::options()
+                    .write(true)
+                    .open(file)
+                    .unwrap()
+                    .set_len(1 << 40)
+                    .unwrap();
+            }),
+            ("a FIFO", |file| {
+                fs::remove_file(file).unwrap();
+                nix::unistd::mkfifo(file, nix::sys::stat::Mode::S_IRWXU).unwrap();
+            }),
             ("writable", |file| {
                 fs::set_permissions(file, PermissionsExt::from_mode(0o666)).unwrap();
             }),

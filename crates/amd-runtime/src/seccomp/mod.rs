@@ -10,6 +10,7 @@
 //! newer than the profile get the profile's error rather than `ENOSYS`, which C libraries
 //! need in order to fall back.
 
+mod architectures;
 mod cache;
 mod compile;
 mod enosys;
