@@ -12,7 +12,7 @@ use std::fs;
 use nix::errno::Errno;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 
 /// Lets a child of this process take the wait, from now on. Nothing depends on whether it does.
 ///
@@ -42,30 +42,22 @@ pub fn begin() {
 
 /// Reaps the child that [`begin`] made, before or after this program was executed anew.
 pub fn reap() {
-    let flags = WaitPidFlag::__WCLONE;
-    while !matches!(
-        waitpid(None, Some(flags)),
-        Err(Errno::ECHILD) | Ok(WaitStatus::StillAlive)
-    ) {}
+    // Until there is none.
+    while let Ok(_) | Err(Errno::EINTR) = waitpid(None, Some(WaitPidFlag::__WCLONE)) {}
 }
 
 /// The `cgroup.procs` of a line of /proc/PID/cgroup (cgroups(7)), where it is mounted as usual.
 fn procs_of(line: &str) -> Option<CString> {
     let mut fields = line.splitn(3, ':');
     let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
-    let mounts = match controllers {
-        "" => ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(String::from),
-        names => ["", "name="].map(|prefix| {
-            let name = names.strip_prefix(prefix).unwrap_or(names);
-            format!("/sys/fs/cgroup/{name}")
-        }),
+    let mounts: &[&str] = match controllers.strip_prefix("name=").unwrap_or(controllers) {
+        "" => &["", "unified"],
+        name => &[name],
     };
-    let path = path.trim_end_matches('/');
-    let paths = mounts.map(|mount| format!("{mount}{path}/cgroup.procs"));
-    let found = paths
-        .into_iter()
-        .find(|path| fs::exists(path).is_ok_and(|there| there))?;
-    CString::new(found).ok()
+    mounts.iter().find_map(|mount| {
+        let procs = format!("/sys/fs/cgroup/{mount}{path}/cgroup.procs");
+        fs::exists(&procs).ok()?.then(|| CString::new(procs).ok())?
+    })
 }
 
 /// Makes no use of the heap: nobody knows what a forked process finds there.
