@@ -14,7 +14,6 @@ use std::sync::Mutex;
 use chrono::{SecondsFormat, Utc};
 use serde_json::json;
 use tracing::field::{Field, Visit};
-use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
@@ -33,8 +32,6 @@ pub enum Format {
 pub struct Log {
     sink: Sink,
     format: Format,
-    /// What is below it is left out.
-    level: LevelFilter,
 }
 
 #[derive(Debug)]
@@ -60,16 +57,14 @@ impl Log {
         Ok(Self {
             sink: Sink::File(file),
             format,
-            level: LevelFilter::TRACE,
         })
     }
 
-    /// Standard error as a log, of warnings alone.
+    /// Standard error as a log.
     pub fn stderr() -> Self {
         Self {
             sink: Sink::Stderr,
             format: Format::Text,
-            level: LevelFilter::WARN,
         }
     }
 
@@ -84,7 +79,6 @@ impl Log {
                 Sink::Stderr => Sink::Stderr,
             },
             format: self.format,
-            level: self.level,
         })
     }
 
@@ -133,11 +127,7 @@ impl LogLayer {
 
 impl<S: Subscriber> Layer<S> for LogLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let level = *event.metadata().level();
-        if self.log.lock().is_ok_and(|log| level > log.level) {
-            return;
-        }
-        let level = match level {
+        let level = match *event.metadata().level() {
             // See the module's description.
             Level::ERROR | Level::WARN => "warning",
             Level::INFO => "info",

@@ -31,7 +31,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use command_line::{Cli, Command, Global};
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{FilterExt, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry};
 
@@ -166,15 +166,13 @@ fn set_up_logging(global: &Global, settings: &Settings, logs: &[Log]) -> Result<
     } else {
         settings.log.level
     };
-    let mut layers = logs
+    let layers = logs
         .iter()
         .map(|log| log.try_clone().map(LogLayer::new))
         .collect::<std::io::Result<Vec<_>>>()
         .context("cannot duplicate the log")?;
     // Without --log warnings are for whoever called, as with runc.
-    if global.log.is_none() {
-        layers.push(LogLayer::new(Log::stderr()));
-    }
+    let for_caller = global.log.is_none().then(|| LogLayer::new(Log::stderr()));
     // What libcontainer warns of is its own business: of hierarchies that it does not use,
     // say. Its causes of an error are in the error.
     let level = LevelFilter::from(level);
@@ -186,6 +184,9 @@ fn set_up_logging(global: &Global, settings: &Settings, logs: &[Log]) -> Result<
         .with_default(level)
         .with_target("libcontainer", of_libraries)
         .with_target("libcgroups", of_libraries);
-    let subscriber = Registry::default().with(layers.with_filter(filter));
+    let warnings = filter.clone().and(LevelFilter::WARN);
+    let subscriber = Registry::default()
+        .with(layers.with_filter(filter))
+        .with(for_caller.with_filter(warnings));
     tracing::subscriber::set_global_default(subscriber).context("cannot set up the log")
 }
