@@ -18,7 +18,7 @@ use super::{ContainerId, Runtime, write_pid};
 use crate::cgroup::resources::Unsupported;
 use crate::cgroup::systemd::Unit;
 use crate::cgroup::visit::{Visit, join};
-use crate::cgroup::{Cgroup, CgroupError, fs_driver_cgroup, unified_dir_of};
+use crate::cgroup::{Cgroup, CgroupError, fs_driver_cgroup};
 use crate::device_cgroup::{DeviceCgroupError, DeviceRule, DeviceTable, enforce, rules_from_spec};
 use crate::error::{Error, Result};
 use crate::hooks::{self, HookState, Hooks, When};
@@ -97,10 +97,7 @@ impl Runtime {
             Some(request) => Grant::for_request(&request, &self.host, &self.settings.gpus)?,
             None => None,
         };
-        let mut spec = effective(bundle.spec, id, &bundle.rootfs)?;
-        if self.systemd_cgroup {
-            name_unit(&mut spec, id);
-        }
+        let mut spec = effective(bundle.spec, id, &bundle.rootfs, self.systemd_cgroup)?;
         if let Some(grant) = &grant {
             spec = inject(spec, &grant.edits, &grant.gids)?;
         }
@@ -194,9 +191,6 @@ impl Runtime {
         record.init = Some(init);
         // Empty before, the container's from here on, whoever made the directories.
         record.shared_dirs.clear();
-        if self.systemd_cgroup {
-            record.cgroup_dirs = vec![unified_dir_of(pid)?];
-        }
         undo.watch(record.clone());
         if !is_there {
             for dir in cgroup.visited() {
@@ -328,14 +322,6 @@ fn new_record(
         gpu_gids: Vec::new(),
         enforcement: None,
     })
-}
-
-/// Without a path, the unit is one of the default slice, named after the container as runc does it.
-fn name_unit(spec: &mut Value, id: &ContainerId) {
-    let unnamed = Path::new("/").join(id.as_str());
-    if Path::new(cgroups_path(spec)) == unnamed {
-        spec["linux"]["cgroupsPath"] = format!(":runc:{id}").into();
-    }
 }
 
 /// Names a cgroup that systemd has made: libcontainer is told of no systemd.

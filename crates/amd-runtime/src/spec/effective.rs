@@ -13,11 +13,17 @@ use serde_json::{Value, json};
 use super::{SpecError, array, clean_path, object};
 use crate::id::ContainerId;
 
-/// The effective spec of container `id`, whose root filesystem is at `rootfs`.
+/// The effective spec of container `id`, whose root filesystem is at `rootfs`, and whose cgroup
+/// systemd makes where `systemd`.
 ///
 /// # Errors
 /// Where a field that has to be changed is of the wrong type.
-pub fn effective(mut spec: Value, id: &ContainerId, rootfs: &Path) -> Result<Value, SpecError> {
+pub fn effective(
+    mut spec: Value,
+    id: &ContainerId,
+    rootfs: &Path,
+    systemd: bool,
+) -> Result<Value, SpecError> {
     // The effective bundle is another directory than the caller's.
     object(&mut spec, "root")?["path"] = json!(rootfs);
     if spec
@@ -33,7 +39,7 @@ pub fn effective(mut spec: Value, id: &ContainerId, rootfs: &Path) -> Result<Val
     mount_dev(mounts);
     name_mount_sources(mounts);
     let linux = object(&mut spec, "linux")?;
-    name_cgroup(linux, id)?;
+    name_cgroup(linux, id, systemd)?;
     make_namespaces_without_path(array(linux, "namespaces")?);
     complete_seccomp(linux)?;
     deny_devices_first(array(object(linux, "resources")?, "devices")?);
@@ -142,10 +148,12 @@ pub fn cgroups_path(spec: &Value) -> &str {
 
 /// libcontainer takes an empty path for the runtime's own cgroup, and `create` and
 /// `delete --force` then kill what is in it; a missing path becomes `:youki:<id>`. On v1
-/// it follows `..`. A path of the systemd driver, `slice:prefix:name`, stays as it is.
-fn name_cgroup(linux: &mut Value, id: &ContainerId) -> Result<(), SpecError> {
+/// it follows `..`. A path of the systemd driver, `slice:prefix:name`, stays as it is; without one
+/// the unit is one of the default slice, named after the container as runc does it.
+fn name_cgroup(linux: &mut Value, id: &ContainerId, systemd: bool) -> Result<(), SpecError> {
     let path = match linux.get("cgroupsPath") {
         Some(Value::String(path)) if !path.is_empty() => clean_path(path),
+        None | Some(Value::Null | Value::String(_)) if systemd => format!(":runc:{id}").into(),
         None | Some(Value::Null | Value::String(_)) => Path::new("/").join(id.as_str()),
         Some(other) => {
             let message = format!("linux.cgroupsPath must be a string, and is {other}");
@@ -300,12 +308,12 @@ mod tests {
     use super::*;
 
     fn of(spec: Value) -> Value {
-        effective(
-            spec,
-            &ContainerId::new("c1").unwrap(),
-            Path::new("/b/rootfs"),
-        )
-        .unwrap()
+        under(spec, false)
+    }
+
+    fn under(spec: Value, systemd: bool) -> Value {
+        let id = ContainerId::new("c1").unwrap();
+        effective(spec, &id, Path::new("/b/rootfs"), systemd).unwrap()
     }
 
     #[test]
@@ -339,6 +347,19 @@ mod tests {
             cgroups_path(&of(json!({"linux": {"cgroupsPath": "/a/b"}}))),
             "/a/b"
         );
+    }
+
+    #[test]
+    fn systemd_is_told_a_unit_where_no_path_is_named_and_the_path_that_is() {
+        for (path, named) in [
+            (json!(null), ":runc:c1"),
+            (json!(""), ":runc:c1"),
+            (json!("a.slice:p:n"), "a.slice:p:n"),
+            (json!("/c1"), "/c1"),
+        ] {
+            let spec = under(json!({"linux": {"cgroupsPath": path}}), true);
+            assert_eq!(cgroups_path(&spec), named);
+        }
     }
 
     #[test]
