@@ -65,7 +65,7 @@ demo: deps build ## Show GPU containers at work, on simulated GPUs where there a
 # More options of it: BENCH_ARGS="--runs 20", or --help.
 BENCH_ARGS ?=
 
-bench: deps release ## Compare with runc, crun and youki, interleaved, on simulated hosts (as root, 10 minutes)
+bench: deps programs ## Compare with runc, crun and youki, interleaved, on simulated hosts (as root)
 	cargo build --release --bin bench --bin simulated-host
 	@mkdir -p bin
 	$(TARGET)/release/bench --ours $(TARGET)/release/amd-container-runtime --ctk $(TARGET)/release/amd-ctk \
@@ -88,7 +88,7 @@ bench-tracker: deps programs ## What the GPU tracker costs with 64 GPUs and 1,00
 	cargo build --release --package integration --bins
 	$(TARGET)/release/tracker_bench --runtime $(abspath $(TARGET))/release/amd-container-runtime
 
-test-tracker: deps ## A hundred rounds of 64 creates for one exclusive GPU, and every kill (as root, an hour)
+test-tracker: deps ## A hundred rounds of 64 creates for one exclusive GPU, and every kill (as root, six minutes)
 	TRACKER_ROUNDS=100 cargo test -p integration --test tracker -- --nocapture races:: killed::
 
 vm-box: ## Build the image of a VM with systemd, current engines and AMD device nodes (as root)

@@ -24,7 +24,7 @@ impl Traces {
     pub fn of(host: &SimulatedHost) -> Self {
         let mut all = BTreeSet::new();
         all.extend(
-            host.processes_that_stay()
+            host.processes()
                 .unwrap()
                 .iter()
                 .map(|line| format!("process {line}")),

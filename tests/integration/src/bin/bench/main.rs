@@ -69,6 +69,9 @@ struct Args {
     plot: Option<PathBuf>,
 }
 
+/// The fewest rounds of creates at the same time; of less there is no median.
+const FEWEST: usize = 5;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Version {
     V1,
@@ -134,7 +137,7 @@ fn measure(args: &Args) -> Result<Report> {
             report.least_memory = memory::least(bench, &runtimes, &specs)?;
         }
         step("creates at the same time");
-        let runs = args.runs.div_ceil(5);
+        let runs = args.runs.div_ceil(5).max(FEWEST);
         report.parallel = scale::parallel(bench, ours, ctk, &specs, &args.parallel, runs)?;
         step("containers present");
         report.present = scale::present(bench, ours, &specs, &args.present, args.runs)?;

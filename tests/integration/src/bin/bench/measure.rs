@@ -83,9 +83,9 @@ impl Series {
     }
 }
 
-/// The percentile of sorted values.
+/// The percentile of sorted values: that which is nearest to it.
 fn percentile(sorted: &[f64], percent: usize) -> f64 {
-    let index = sorted.len().saturating_sub(1) * percent / 100;
+    let index = (sorted.len().saturating_sub(1) * percent + 50) / 100;
     sorted.get(index).copied().unwrap_or_default()
 }
 
@@ -133,6 +133,13 @@ mod tests {
         let wall = [summary.wall_p10_ms, summary.wall_ms, summary.wall_p90_ms];
         assert_eq!(wall, [1.0, 5.0, 9.0]);
         assert_eq!(summary.peak_mb, 1.024);
+    }
+
+    #[test]
+    fn of_a_few_runs_the_outer_tenths_are_the_outer_runs() {
+        let summary = Series([7, 8, 9].map(|ms| used(ms, 1)).to_vec()).summary();
+        let wall = [summary.wall_p10_ms, summary.wall_ms, summary.wall_p90_ms];
+        assert_eq!(wall, [7.0, 8.0, 9.0]);
     }
 
     #[test]
