@@ -96,7 +96,9 @@ make_image() {
         "$root"/var/lib/apt/lists/* "$root"/var/lib/dbus/machine-id "$root"/boot/*
     truncate -s 8G "$out/disk.raw"
     mkfs.ext4 -q -F -L root -O ^has_journal -E lazy_itable_init=1 -d "$root" "$out/disk.raw"
-    qemu-img convert -O qcow2 "$out/disk.raw" "$out/disk.qcow2"
+    # Whole or not at all: who finds a disk there takes it for a good one.
+    qemu-img convert -O qcow2 "$out/disk.raw" "$out/disk.qcow2.new"
+    mv "$out/disk.qcow2.new" "$out/disk.qcow2"
     rm -rf "$out/disk.raw" "$root"
 }
 
