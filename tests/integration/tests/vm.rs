@@ -149,20 +149,12 @@ fn docker_gives_the_gpu_that_was_asked_for_and_no_other_by_variable_and_by_cdi()
     if !in_vm() {
         return;
     }
-    // A user who is not root can open it by the node's groups, which docker does not add for a CDI
-    // device.
-    let none = GRANTED.replace("open", "closed");
-    for (way, user, expected) in [
-        (&ENV[..], "--user=0", GRANTED),
-        (&ENV, "--user=1000", GRANTED),
-        (&BOTH, "--user=0", GRANTED),
-        (&BOTH, "--user=1000", GRANTED),
-        (&CDI, "--user=0", GRANTED),
-        (&CDI, "--user=1000", &none),
-    ] {
-        let run = ["docker", "run", "--rm", user];
-        let seen = ok(&[&run, way, &[IMAGE, "sh", "-c", PROBE]].concat());
-        assert_eq!(seen, expected, "{way:?} {user}");
+    for way in [&ENV[..], &CDI, &BOTH] {
+        for user in ["--user=0", "--user=1000"] {
+            let run = ["docker", "run", "--rm", user];
+            let seen = ok(&[&run, way, &[IMAGE, "sh", "-c", PROBE]].concat());
+            assert_eq!(seen, GRANTED, "{way:?} {user}");
+        }
     }
 }
 
