@@ -38,8 +38,11 @@ pub struct Log {
 enum Sink {
     File(File),
     /// By its number, and no copy: a container's init has a terminal there, and must not hold on to
-    /// what the caller has.
-    Stderr,
+    /// what the caller has. What `caller`'s forks have there may be the container's: they warn
+    /// there, and say no more.
+    Stderr {
+        caller: u32,
+    },
 }
 
 impl Log {
@@ -63,7 +66,9 @@ impl Log {
     /// Standard error as a log.
     pub fn stderr() -> Self {
         Self {
-            sink: Sink::Stderr,
+            sink: Sink::Stderr {
+                caller: std::process::id(),
+            },
             format: Format::Text,
         }
     }
@@ -76,7 +81,7 @@ impl Log {
         Ok(Self {
             sink: match &self.sink {
                 Sink::File(file) => Sink::File(file.try_clone()?),
-                Sink::Stderr => Sink::Stderr,
+                Sink::Stderr { caller } => Sink::Stderr { caller: *caller },
             },
             format: self.format,
         })
@@ -94,7 +99,10 @@ impl Log {
         // nowhere to report that the log itself cannot be written.
         let _ = match &mut self.sink {
             Sink::File(file) => file.write_all(line.as_bytes()),
-            Sink::Stderr => io::stderr().write_all(line.as_bytes()),
+            Sink::Stderr { caller } if level != "warning" && *caller != std::process::id() => {
+                Ok(())
+            }
+            Sink::Stderr { .. } => io::stderr().write_all(line.as_bytes()),
         };
     }
 }

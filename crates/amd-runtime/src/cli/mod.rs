@@ -40,6 +40,7 @@ pub use command_line::definition;
 use crate::cgroup::head_start;
 use crate::lifecycle::DEFAULT_ROOT;
 use crate::process::descriptors;
+use crate::seal::Sealed;
 use crate::settings::LogLevel;
 use crate::{Runtime, Settings, seal};
 use logging::{Format, Log, LogLayer};
@@ -102,15 +103,19 @@ fn execute(cli: Cli, logs: &mut Vec<Log>) -> Result<ExitCode> {
         let opened = Log::open(path, global.log_format);
         logs.push(opened.with_context(|| format!("cannot open the log {path:?}"))?);
     }
-    if cli.command.enters_container() {
-        seal_binary(&global.root)?;
-    }
+    let sealed = match cli.command.enters_container() {
+        true => Some(seal_binary(&global.root)?),
+        false => None,
+    };
     let settings = load_settings(&cli.command, global)?;
     if let Some(path) = settings.log.file.path() {
         let own = Log::open(path, Format::Text);
         logs.push(own.with_context(|| format!("cannot open the log {path:?}"))?);
     }
     set_up_logging(global, &settings, logs)?;
+    if let Some(sealed) = sealed {
+        tracing::debug!(?sealed, "running from a sealed binary");
+    }
     check_options(global)?;
     let runtime = Runtime::new(&global.root)
         .with_settings(settings)
@@ -138,15 +143,12 @@ fn load_settings(command: &Command, global: &Global) -> Result<Settings> {
 
 /// The program that enters a container is not one that can be written to from there
 /// (CVE-2019-5736).
-fn seal_binary(root: &Path) -> Result<()> {
+fn seal_binary(root: &Path) -> Result<Sealed> {
     std::fs::create_dir_all(root).with_context(|| format!("cannot create {root:?}"))?;
     if !seal::is_second_run() {
         head_start::begin();
     }
-    let sealed = seal::ensure_sealed(root)
-        .context("cannot protect the runtime's binary from the container")?;
-    tracing::debug!(?sealed, "running from a sealed binary");
-    Ok(())
+    seal::ensure_sealed(root).context("cannot protect the runtime's binary from the container")
 }
 
 fn check_options(global: &Global) -> Result<()> {
@@ -171,7 +173,7 @@ fn set_up_logging(global: &Global, settings: &Settings, logs: &[Log]) -> Result<
         .map(|log| log.try_clone().map(LogLayer::new))
         .collect::<std::io::Result<Vec<_>>>()
         .context("cannot duplicate the log")?;
-    // Without --log warnings are for whoever called, as with runc.
+    // Without --log warnings are for whoever called, and with --debug all of it, as with runc.
     let for_caller = global.log.is_none().then(|| LogLayer::new(Log::stderr()));
     // What libcontainer warns of is its own business: of hierarchies that it does not use,
     // say. Its causes of an error are in the error.
@@ -184,9 +186,14 @@ fn set_up_logging(global: &Global, settings: &Settings, logs: &[Log]) -> Result<
         .with_default(level)
         .with_target("libcontainer", of_libraries)
         .with_target("libcgroups", of_libraries);
-    let warnings = filter.clone().and(LevelFilter::WARN);
+    let for_callers = if global.debug {
+        LevelFilter::DEBUG
+    } else {
+        LevelFilter::WARN
+    };
+    let for_callers = filter.clone().and(for_callers);
     let subscriber = Registry::default()
         .with(layers.with_filter(filter))
-        .with(for_caller.with_filter(warnings));
+        .with(for_caller.with_filter(for_callers));
     tracing::subscriber::set_global_default(subscriber).context("cannot set up the log")
 }

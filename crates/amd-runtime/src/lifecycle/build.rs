@@ -10,7 +10,7 @@ use super::causes::Causes;
 use super::reap::reap_failed_build;
 use crate::error::chain;
 use crate::mounts::Handover;
-use crate::process::Init;
+use crate::process::{Init, runc_log};
 use crate::state::ContainerDir;
 
 /// Why libcontainer could not build a container: its message with the innermost cause, in
@@ -64,7 +64,13 @@ pub fn build(
             .build()?;
         Ok(container.pid().map_or(0, |pid| pid.as_raw()))
     };
-    options.causes.watch(build).map_err(|err| {
+    runc_log::begins();
+    let built = options.causes.watch(build);
+    if built.is_ok() {
+        runc_log::is_in_init();
+        runc_log::is_created();
+    }
+    built.map_err(|err| {
         reap_failed_build();
         let message = chain(&err);
         match options.causes.innermost() {

@@ -95,7 +95,11 @@ fn link(root: &Root, path: &Path, target: &str) -> Result<()> {
 fn make(dir: &OwnedFd, name: &OsStr, device: &Device) -> io::Result<()> {
     let kind = SFlag::from_bits_truncate(device.mode) & SFlag::S_IFMT;
     let mode = Mode::from_bits_truncate(device.mode & 0o7777);
-    let number = makedev(device.major, device.minor);
+    // A FIFO has none, whatever the spec says.
+    let number = match kind {
+        SFlag::S_IFIFO => 0,
+        _ => makedev(device.major, device.minor),
+    };
     match mknodat(dir, name, kind, mode, number) {
         Err(Errno::EEXIST) => return Ok(()),
         made => made?,

@@ -19,6 +19,7 @@ mod lookup;
 pub(crate) mod passwd;
 mod plan;
 mod rlimits;
+pub mod runc_log;
 pub(crate) mod scheduling;
 mod signals;
 mod socket;

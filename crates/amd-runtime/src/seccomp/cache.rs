@@ -42,7 +42,9 @@ const LARGEST: u64 = 2 * LONGEST as u64;
 /// # Errors
 /// As [`compile`]. That a filter cannot be kept is none.
 pub fn compiled(profile: &Value) -> Result<Filter> {
-    compiled_in(Path::new(DIR), profile)
+    let filter = compiled_in(Path::new(DIR), profile)?;
+    tracing::debug!("seccomp filter flags: {}", filter.flags);
+    Ok(filter)
 }
 
 fn compiled_in(dir: &Path, profile: &Value) -> Result<Filter> {

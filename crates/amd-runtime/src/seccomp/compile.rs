@@ -67,7 +67,6 @@ pub fn compile(profile: &LinuxSeccomp) -> Result<Filter, SeccompError> {
         )));
     }
     let flags = flags(profile) | if listener.is_some() { NEW_LISTENER } else { 0 };
-    tracing::debug!("seccomp filter flags: {flags}");
     Ok(Filter {
         flags,
         program,

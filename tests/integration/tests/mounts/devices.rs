@@ -44,3 +44,13 @@ fn nothing_is_made_in_a_dev_that_is_the_hosts() {
     assert_eq!(names(), before);
     assert!(!std::path::Path::new(SOURCE).exists());
 }
+
+#[test]
+fn a_fifo_of_the_spec_is_made_whatever_numbers_it_has() {
+    let Some(host) = host() else { return };
+    let spec = Spec::docker().push(
+        "/linux/devices",
+        json!({"path": "/dev/fifo", "type": "p", "major": 8, "minor": 666, "fileMode": 0o640}),
+    );
+    assert_eq!(run(&host, spec, "stat -c '%F %a' /dev/fifo"), "fifo 640\n");
+}

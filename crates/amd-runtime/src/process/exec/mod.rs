@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 pub use cgroups::SubCgroups;
 
 use super::plan::Plan;
-use super::{rlimits, scheduling, socket};
+use super::{rlimits, runc_log, scheduling, socket};
 use crate::cgroup::visit::join;
 use crate::error::{Error, Result};
 use crate::hooks::HookState;
@@ -87,6 +87,7 @@ pub fn exec(
         let what = what.to_owned();
         move |errno: Errno| Error::system(what)(errno.into())
     };
+    runc_log::begins();
     let (link, theirs) = Link::pair().map_err(failed("socketpair"))?;
     #[allow(unsafe_code)]
     // SAFETY: this process has one thread, as the caller promises: the child can go on as
@@ -128,6 +129,7 @@ impl Children {
                 Error::system("error setting initial CPU affinity")(errno.into())
             })?;
         }
+        runc_log::affinity(child.as_raw());
         let init = (!request.cgroups_asked_for).then_some(request.init.pid);
         cgroups::enter(request.cgroups, child.as_raw(), init)?;
         for dir in request.visited {
@@ -156,6 +158,7 @@ impl Children {
         let Some(Message::Ready) = next(link)? else {
             return Err(gone("the process in the container"));
         };
+        runc_log::is_in_init();
         match &plan.affinity {
             scheduling::Affinity {
                 last: Some(cpus), ..
@@ -205,6 +208,7 @@ fn start(
     state: &HookState,
     process: ProcessRef,
 ) -> Result<()> {
+    runc_log::executes();
     go(link)?;
     while let Some(message) = next(link)? {
         if let Message::Filter(filter) = message
