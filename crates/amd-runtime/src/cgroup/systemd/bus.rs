@@ -71,14 +71,15 @@ impl Bus {
         // The user's number, its digits in hexadecimal.
         let uid = nix::unistd::geteuid().to_string();
         let digits: String = uid.bytes().map(|digit| format!("{digit:02x}")).collect();
-        let hello = format!("\0AUTH EXTERNAL {digits}\r\n");
+        // BEGIN goes along, as libsystemd has it: systemd would leave a call that it reads together
+        // with BEGIN until something else comes.
+        let hello = format!("\0AUTH EXTERNAL {digits}\r\nBEGIN\r\n");
         stream.get_mut().write_all(hello.as_bytes())?;
         let mut answer = String::new();
         stream.by_ref().take(1024).read_line(&mut answer)?;
         if !answer.starts_with("OK ") {
             return Err(BusError::Refused(answer.trim().to_owned()));
         }
-        stream.get_mut().write_all(b"BEGIN\r\n")?;
         Ok(Self { stream, serial: 0 })
     }
 
@@ -90,7 +91,7 @@ impl Bus {
         self.send(member, arguments)?;
         loop {
             if let Message::Answer(answer) = self.receive()? {
-                return answer;
+                return answer.map(drop);
             }
         }
     }
@@ -107,25 +108,27 @@ impl Bus {
         unit: &str,
     ) -> Result<(), BusError> {
         self.send(member, arguments)?;
-        let mut answered = false;
+        // By the job's object, which the answer names: one of the same unit may have been under way
+        // before, and one that has nothing to do may end before the answer.
+        let mut ended: Vec<Job> = Vec::new();
+        let mut ours = None;
         loop {
             match self.receive()? {
-                Message::Answer(answer) => {
-                    answer?;
-                    answered = true;
-                }
-                // Before the answer it is one that was under way already.
-                Message::JobRemoved(job) if answered && job.unit == unit => {
-                    return match job.result.as_str() {
-                        "done" => Ok(()),
-                        _ => Err(BusError::Job {
-                            unit: unit.to_owned(),
-                            result: job.result,
-                        }),
-                    };
-                }
-                Message::JobRemoved(_) | Message::Other => {}
+                Message::Answer(answer) => ours = Some(answer?),
+                Message::JobRemoved(job) => ended.push(job),
+                Message::Other => {}
             }
+            let Some(object) = &ours else { continue };
+            let Some(job) = ended.iter().find(|job| job.object == *object) else {
+                continue;
+            };
+            return match job.result.as_str() {
+                "done" => Ok(()),
+                result => Err(BusError::Job {
+                    unit: unit.to_owned(),
+                    result: result.to_owned(),
+                }),
+            };
         }
     }
 
@@ -154,7 +157,7 @@ impl Bus {
         const ERROR: u8 = 3;
         const SIGNAL: u8 = 4;
         Ok(match fixed[1] {
-            METHOD_RETURN => Message::Answer(Ok(())),
+            METHOD_RETURN => Message::Answer(Ok(first_text(body))),
             ERROR => Message::Answer(Err(BusError::Failed {
                 name: header_field(head, ERROR_NAME),
                 message: first_text(body),
@@ -169,7 +172,8 @@ impl Bus {
 
 /// What systemd says.
 enum Message {
-    Answer(Result<(), BusError>),
+    /// The first argument, where that is a text.
+    Answer(Result<String, BusError>),
     JobRemoved(Job),
     /// Another signal.
     Other,
@@ -177,7 +181,7 @@ enum Message {
 
 /// The arguments of the signal JobRemoved, `uoss`: id, object, unit, result.
 struct Job {
-    unit: String,
+    object: String,
     result: String,
 }
 
@@ -189,9 +193,10 @@ impl Job {
             at = (at + 4 + text.len() + 1).next_multiple_of(4);
             text
         };
-        next();
+        let object = next();
+        let _unit = next();
         Self {
-            unit: next(),
+            object,
             result: next(),
         }
     }
@@ -202,45 +207,61 @@ mod tests {
     use super::super::wire::Marshal;
     use super::*;
 
-    /// The signal that a job of `unit` ended as `result`.
-    fn job_removed(unit: &str, result: &str) -> Vec<u8> {
+    fn job(number: u32) -> String {
+        format!("/org/freedesktop/systemd1/job/{number}")
+    }
+
+    /// The signal that a job of a.scope ended as `result`.
+    fn job_removed(number: u32, result: &str) -> Vec<u8> {
         let mut fields = Marshal(vec![3, 1, b's', 0]);
         fields.text("JobRemoved");
         let mut body = Marshal::default();
-        body.u32(77);
-        for text in ["/org/freedesktop/systemd1/job/77", unit, result] {
+        body.u32(number);
+        for text in [&job(number), "a.scope", result] {
             body.text(text);
         }
         answer(4, &fields.0, &body.0)
     }
 
-    #[test]
-    fn a_job_is_waited_for_until_it_has_ended_whatever_else_is_told() {
-        let mut said = job_removed("a.scope", "canceled");
-        said.extend(answer(2, b"", b""));
-        said.extend(job_removed("other.scope", "failed"));
-        said.extend(job_removed("a.scope", "done"));
-        let (ours, peer) = peer("OK 1\r\n", said);
+    /// The answer to a call that set about a job.
+    fn job_queued(number: u32) -> Vec<u8> {
+        let mut body = Marshal::default();
+        body.text(&job(number));
+        answer(2, b"", &body.0)
+    }
+
+    fn run_job(said: Vec<Vec<u8>>) -> Result<(), BusError> {
+        let (ours, peer) = peer("OK 1\r\n", said.concat());
         let mut bus = Bus::over(ours).unwrap();
-        bus.run_job("StopUnit", &["a.scope".into()], "a.scope")
-            .unwrap();
+        let done = bus.run_job("StopUnit", &["a.scope".into()], "a.scope");
         drop(bus);
         peer.join().unwrap();
+        done
+    }
+
+    #[test]
+    fn a_job_is_waited_for_until_it_has_ended_whatever_else_is_told() {
+        run_job(vec![
+            job_removed(76, "canceled"),
+            job_queued(77),
+            job_removed(78, "failed"),
+            job_removed(77, "done"),
+        ])
+        .unwrap();
+    }
+
+    #[test]
+    fn a_job_that_has_nothing_to_do_may_end_before_the_answer() {
+        run_job(vec![job_removed(77, "done"), job_queued(77)]).unwrap();
     }
 
     #[test]
     fn a_job_that_fails_is_an_error() {
-        let mut said = answer(2, b"", b"");
-        said.extend(job_removed("a.scope", "failed"));
-        let (ours, peer) = peer("OK 1\r\n", said);
-        let mut bus = Bus::over(ours).unwrap();
-        let err = bus.run_job("StartTransientUnit", &[], "a.scope");
+        let err = run_job(vec![job_queued(77), job_removed(77, "failed")]);
         assert_eq!(
             err.unwrap_err().to_string(),
             "systemd: the job for unit a.scope ended as \"failed\""
         );
-        drop(bus);
-        peer.join().unwrap();
     }
 
     /// A peer that lets in whom it is told to and answers one call.
@@ -253,8 +274,8 @@ mod tests {
             let mut theirs = BufReader::new(theirs);
             let mut said = Vec::new();
             theirs.read_until(b'\n', &mut said).unwrap();
-            theirs.get_mut().write_all(greeting.as_bytes()).unwrap();
             theirs.read_until(b'\n', &mut said).unwrap();
+            theirs.get_mut().write_all(greeting.as_bytes()).unwrap();
             let mut fixed = [0; 16];
             if theirs.read_exact(&mut fixed).is_ok() {
                 theirs.get_mut().write_all(&answer).unwrap();
