@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::spec::{SpecError, array, object};
+use crate::spec::{SpecError, array, namespace};
 
 /// Replaces the mounts of type `cgroup` by binds of `dirs`, the container's own
 /// directories, each of which ends in `below`, the path of its cgroup.
@@ -18,7 +18,7 @@ use crate::spec::{SpecError, array, object};
 /// # Errors
 /// Where a field on the way is of the wrong type.
 pub fn show_own_v1(spec: &mut Value, dirs: &[PathBuf], below: &Path) -> Result<(), SpecError> {
-    let mut read_only = Vec::new();
+    let own_mounts = namespace(spec, "mount").is_some();
     let mounts = array(spec, "mounts")?;
     let all = std::mem::take(mounts);
     for mount in all {
@@ -36,12 +36,15 @@ pub fn show_own_v1(spec: &mut Value, dirs: &[PathBuf], below: &Path) -> Result<(
             .cloned()
             .unwrap_or_default();
         let is_read_only = options.iter().any(|option| option == "ro");
-        if is_read_only {
-            read_only.push(destination.to_owned());
+        let mut of_tmpfs = vec!["nosuid", "noexec", "nodev", "mode=755"];
+        // Once the directories in it are made: see `PlannedMount::is_read_only_late`, which
+        // libcontainer knows nothing of.
+        if is_read_only && own_mounts {
+            of_tmpfs.push("ro");
         }
         mounts.push(json!({
             "destination": destination, "type": "tmpfs", "source": "tmpfs",
-            "options": ["nosuid", "noexec", "nodev", "mode=755"],
+            "options": of_tmpfs,
         }));
         mounts.extend(
             dirs.iter()
@@ -49,7 +52,7 @@ pub fn show_own_v1(spec: &mut Value, dirs: &[PathBuf], below: &Path) -> Result<(
                 .map(|(dir, name)| bind(dir, &Path::new(destination).join(name), is_read_only)),
         );
     }
-    make_read_only(object(spec, "linux")?, read_only)
+    Ok(())
 }
 
 /// The names of a hierarchy below /sys/fs/cgroup: that of its mount point and, where it
@@ -75,22 +78,6 @@ fn bind(source: &Path, destination: &Path, read_only: bool) -> Value {
         options.push("ro");
     }
     json!({"destination": destination, "type": "bind", "source": source, "options": options})
-}
-
-/// The tmpfs can be read-only only once the directories in it are made: a read-only
-/// path is set up last of all. Without a mount namespace there is none.
-fn make_read_only(linux: &mut Value, paths: Vec<String>) -> Result<(), SpecError> {
-    let namespaces = array(linux, "namespaces")?;
-    if paths.is_empty() || !namespaces.iter().any(|ns| ns["type"] == "mount") {
-        return Ok(());
-    }
-    let read_only = array(linux, "readonlyPaths")?;
-    for path in paths {
-        if !read_only.iter().any(|there| *there == path) {
-            read_only.push(json!(path));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -148,21 +135,13 @@ mod tests {
 
     #[test]
     fn read_only_is_what_the_spec_says_is() {
-        let spec = shown(json!(["ro"]));
-        assert_eq!(spec["linux"]["readonlyPaths"], json!(["/sys/fs/cgroup"]));
-        assert!(
-            spec["mounts"][2]["options"]
-                .as_array()
-                .unwrap()
-                .contains(&json!("ro"))
-        );
-        let spec = shown(json!(null));
-        assert!(spec["linux"].get("readonlyPaths").is_none());
-        assert!(
-            !spec["mounts"][2]["options"]
-                .as_array()
-                .unwrap()
-                .contains(&json!("ro"))
-        );
+        for (options, expected) in [(json!(["ro"]), true), (json!(null), false)] {
+            let spec = shown(options);
+            for mount in [1, 2] {
+                let options = spec["mounts"][mount]["options"].as_array().unwrap();
+                assert_eq!(options.contains(&json!("ro")), expected, "{mount}");
+            }
+            assert!(spec["linux"].get("readonlyPaths").is_none());
+        }
     }
 }

@@ -12,14 +12,17 @@ use super::plan::{PlannedMount, clean};
 use super::root::{Root, is_directory};
 use crate::mount_api::{self, MountAttr};
 
-/// Makes a mount read-only that had to be writable until now.
+/// Makes a mount read-only that had to be writable until now. One that a later mount has
+/// covered is out of reach.
 ///
 /// # Errors
 /// Names the mount.
 pub fn make_read_only(root: &Root, mount: &PlannedMount) -> Result<()> {
     let what = || at("make read-only", &mount.destination);
-    let target = root.find(&mount.destination).step(what)?;
-    read_only(target.as_fd()).step(what)
+    match existing(root, &mount.destination).step(what)? {
+        Some(target) => read_only(target.as_fd()).step(what),
+        None => Ok(()),
+    }
 }
 
 /// Puts a read-only view of itself on each path that exists. Flags that it has otherwise

@@ -45,3 +45,27 @@ fn dev_can_be_read_only_and_has_its_nodes_nevertheless() {
     let script = "test -c /dev/null && echo node; touch /dev/x || echo refused";
     assert_eq!(run(&host, spec, script), "node\nrefused\n");
 }
+
+#[test]
+fn the_containers_cgroups_are_mounted_once_and_read_only() {
+    let Some(host) = host() else { return };
+    let seen = run(
+        &host,
+        Spec::docker(),
+        "cut -d' ' -f5,6 /proc/self/mountinfo",
+    );
+    let mut points: Vec<_> = seen
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .filter(|(point, _)| point.starts_with("/sys/fs/cgroup"))
+        .collect();
+    assert!(points.len() > 1, "{seen}");
+    assert!(
+        points.iter().all(|(_, flags)| flags.starts_with("ro,")),
+        "{seen}"
+    );
+    points.sort_unstable();
+    points.dedup_by_key(|(point, _)| *point);
+    let all = seen.matches("/sys/fs/cgroup").count();
+    assert_eq!(points.len(), all, "{seen}");
+}
