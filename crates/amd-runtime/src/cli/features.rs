@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::out;
+use crate::seccomp;
 
 /// Print what this runtime supports, as JSON (OCI runtime spec, features.md)
 #[derive(Debug, clap::Args)]
@@ -19,6 +20,12 @@ impl Args {
 }
 
 fn features() -> serde_json::Value {
+    let known = seccomp::FLAGS.map(|(name, _)| name);
+    let supported: Vec<_> = seccomp::FLAGS
+        .iter()
+        .filter(|(_, flags)| seccomp::kernel_knows(*flags))
+        .map(|(name, _)| name)
+        .collect();
     json!({
         "ociVersionMin": "1.0.0",
         "ociVersionMax": "1.2.0",
@@ -43,6 +50,8 @@ fn features() -> serde_json::Value {
                     "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT",
                     "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE",
                 ],
+                "knownFlags": known,
+                "supportedFlags": supported,
             },
             "apparmor": {"enabled": true},
             "selinux": {"enabled": false},

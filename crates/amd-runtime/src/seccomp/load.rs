@@ -44,3 +44,45 @@ pub fn load(filter: &Filter) -> io::Result<Option<OwnedFd>> {
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     Ok(Some(fd))
 }
+
+/// The flags of the spec (config-linux.md, "Seccomp") that this runtime knows, and those of
+/// seccomp(2) that they are.
+pub const FLAGS: [(&str, u64); 4] = [
+    ("SECCOMP_FILTER_FLAG_TSYNC", libc::SECCOMP_FILTER_FLAG_TSYNC),
+    (
+        "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+        libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+    ),
+    ("SECCOMP_FILTER_FLAG_LOG", libc::SECCOMP_FILTER_FLAG_LOG),
+    (
+        "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+        libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV | NEW_LISTENER,
+    ),
+];
+
+/// Whether the kernel knows these flags of seccomp(2). No filter is loaded.
+pub fn kernel_knows(flags: u64) -> bool {
+    let no_filter = std::ptr::null::<libc::sock_fprog>();
+    #[allow(unsafe_code)]
+    // SAFETY: the kernel looks at the flags first, and then at a filter that is not there.
+    let returned = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            flags,
+            no_filter,
+        )
+    };
+    returned < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_is_asked_for_flags() {
+        assert!(kernel_knows(libc::SECCOMP_FILTER_FLAG_LOG));
+        assert!(!kernel_knows(1 << 40));
+    }
+}

@@ -23,7 +23,7 @@ pub use cache::compiled;
 pub use compile::compile;
 pub use filter::{Filter, Listener};
 pub use listener::Agent;
-pub use load::load;
+pub use load::{FLAGS, kernel_knows, load};
 
 /// Why a profile cannot become a filter, or a filter cannot be loaded.
 #[derive(Debug, thiserror::Error)]
