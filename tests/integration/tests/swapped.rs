@@ -27,7 +27,7 @@ const VICTIM: &str = "/run/victim";
 const HOST: &[&str] = &[VICTIM, "/dev"];
 
 /// How many containers are started while the attack goes on.
-const ROUNDS: usize = 30;
+const ROUNDS: usize = 12;
 
 fn host() -> Option<SimulatedHost> {
     require::host(mi300x::PRESET, Cgroups::V1)
