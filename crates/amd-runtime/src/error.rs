@@ -67,6 +67,9 @@ pub enum Error {
     /// The cgroup of the container could not be handled.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
+    /// A user who is not root gets no user namespace, and so can make no container.
+    #[error("cannot make a user namespace, as a user who is not root needs one")]
+    NoUserNamespace(#[source] io::Error),
     /// The container is in a state in which the command makes no sense.
     #[error("{0}")]
     Status(String),
@@ -112,6 +115,12 @@ impl Error {
             Self::Edits(err) => err.hint(),
             Self::Tracker(err) => err.hint(),
             Self::DeviceCgroup(err) => err.hint(),
+            Self::Cgroup(err) => err.hint(),
+            Self::NoUserNamespace(_) => Some(
+                "the sysctls user.max_user_namespaces, kernel.unprivileged_userns_clone and \
+                 kernel.apparmor_restrict_unprivileged_userns decide over it; or run as root"
+                    .into(),
+            ),
             _ => None,
         }
     }

@@ -39,6 +39,7 @@ pub mod mounts;
 pub mod process;
 pub mod reentry;
 pub mod request;
+pub mod rootless;
 pub mod seal;
 pub mod seccomp;
 pub mod settings;

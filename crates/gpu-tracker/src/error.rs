@@ -37,6 +37,9 @@ pub enum TrackerError {
     /// Another container has GPUs that are for one container at a time.
     #[error("GPUs [{}] are exclusive and already in use: {}", indices(.0), list(.0))]
     InUse(Vec<Conflict>),
+    /// A container that nobody else finds asks for GPUs that are for one container at a time.
+    #[error("GPUs [{}] are exclusive, and no rootless container can have them to itself", .0.join(" "))]
+    Unseen(Vec<String>),
     /// The settings are there and cannot be understood.
     #[error("cannot read the settings of the GPU tracker, {path:?}: {reason}")]
     Settings {
@@ -97,6 +100,9 @@ impl TrackerError {
             Self::InUse(_) => {
                 "`amd-ctk gpu-tracker status` shows who has which GPU; \
                  `amd-ctk gpu-tracker GPUS shared` lets several containers have them"
+            }
+            Self::Unseen(_) => {
+                "ask for another GPU; or make it shared, as root: `amd-ctk gpu-tracker GPUS shared`"
             }
             Self::Settings { .. } => {
                 "`amd-ctk gpu-tracker reset` mends it: all GPUs are shared then, and the tracker is off"

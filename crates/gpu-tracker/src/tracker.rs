@@ -72,6 +72,27 @@ impl Tracker {
         reserved
     }
 
+    /// As [`Tracker::reserve`], for a runtime without the right to write the tracker's files: the
+    /// container is found by nobody else, and so gets shared GPUs only.
+    ///
+    /// # Errors
+    /// [`TrackerError::Unseen`] where one of the GPUs is exclusive, [`TrackerError::Settings`]
+    /// where that cannot be known.
+    pub fn reserve_unseen(&self, reservation: &Reservation) -> Result<(), TrackerError> {
+        let settings = self.load_settings()?.settings;
+        let is_exclusive = |gpu: &&GrantedGpu| settings.enabled && settings.is_exclusive(gpu);
+        let exclusive: Vec<String> = reservation
+            .gpus
+            .iter()
+            .filter(is_exclusive)
+            .map(|gpu| gpu.index().to_owned())
+            .collect();
+        match exclusive.is_empty() {
+            true => self.write(reservation),
+            false => Err(TrackerError::Unseen(exclusive)),
+        }
+    }
+
     /// Whether exclusive GPUs are looked after.
     ///
     /// # Errors

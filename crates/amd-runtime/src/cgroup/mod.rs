@@ -10,6 +10,7 @@ mod files;
 mod freezer;
 pub mod head_start;
 pub mod oom;
+pub mod out_of_reach;
 mod paths;
 mod prepare;
 pub mod resources;
@@ -46,6 +47,13 @@ pub enum CgroupError {
     /// The host has no cgroup hierarchy that a container could be put in.
     #[error("no cgroup hierarchy is mounted on this host")]
     NoHierarchy,
+    /// A container without a cgroup of its own cannot be made on a host with v1 alone.
+    #[error("this user may make no cgroups, and the host has no cgroup v2")]
+    NoUnified,
+    /// Limits are asked for, and there is no cgroup to set them for.
+    // runc's words.
+    #[error("cannot set limits: container could not join or create cgroup")]
+    LimitsWithoutCgroup,
     /// `linux.cgroupsPath` leaves its hierarchy or is its root.
     #[error("linux.cgroupsPath {path:?} does not name a cgroup below the root of its hierarchy")]
     Path {
@@ -98,6 +106,24 @@ pub enum CgroupError {
         /// Why it failed.
         source: io::Error,
     },
+}
+
+impl CgroupError {
+    /// The way out, where there is one.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoUnified => {
+                "mount a cgroup2 file system at /sys/fs/cgroup/unified, boot with cgroup v2, or \
+                 have root make a cgroup and name it in linux.cgroupsPath"
+            }
+            Self::LimitsWithoutCgroup => {
+                "a rootless container has limits where systemd makes its cgroup \
+                 (--systemd-cgroup), or where linux.cgroupsPath names one that this user owns"
+            }
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
 }
 
 fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CgroupError {

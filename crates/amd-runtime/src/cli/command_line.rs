@@ -12,7 +12,7 @@ use super::{
     Context, checkpoint, config, create, delete, events, exec, features, kill, list, pause, ps,
     run, spec, start, state, update,
 };
-use crate::lifecycle::DEFAULT_ROOT;
+use crate::rootless::Rootless;
 
 /// An OCI runtime that gives a container the AMD GPUs it asked for, and no others
 ///
@@ -59,22 +59,60 @@ pub struct Global {
         value_name = "FORMAT"
     )]
     pub log_format: Format,
-    /// Directory for the state of containers, on a tmpfs
-    #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_ROOT)]
-    pub root: PathBuf,
+    /// Directory for the state of containers, on a tmpfs [default: /run/amd-container-runtime, of
+    /// a user who is not root $XDG_RUNTIME_DIR/amd-container-runtime]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub root: Option<PathBuf>,
     /// Let systemd make the cgroups; expects cgroupsPath as "slice:prefix:name"
     #[arg(long, global = true)]
     pub systemd_cgroup: bool,
     /// Settings file [default: /etc/amd-container-runtime/config.toml]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Ignore cgroup permission errors; only "auto" and "false" are supported
+    /// Ignore cgroup permission errors: true, false, or auto for where the caller is not the
+    /// host's root
     // Not global: `spec` has a switch of that name.
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub rootless: String,
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHEN",
+        default_value_t,
+        hide_possible_values = true
+    )]
+    pub rootless: RootlessWhen,
     /// Accepted for callers of old runc versions
     #[arg(long, global = true, hide = true, value_name = "FILE")]
     pub criu: Option<PathBuf>,
+}
+
+/// `--rootless`, with runc's names.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub enum RootlessWhen {
+    /// Where the caller is not the host's root.
+    #[default]
+    Auto,
+    /// Always.
+    #[value(alias = "1", alias = "t", alias = "T", alias = "TRUE", alias = "True")]
+    True,
+    /// Never.
+    #[value(
+        alias = "0",
+        alias = "f",
+        alias = "F",
+        alias = "FALSE",
+        alias = "False"
+    )]
+    False,
+}
+
+impl From<RootlessWhen> for Rootless {
+    fn from(when: RootlessWhen) -> Self {
+        match when {
+            RootlessWhen::Auto => Self::Auto,
+            RootlessWhen::True => Self::Always,
+            RootlessWhen::False => Self::Never,
+        }
+    }
 }
 
 /// A command; each is documented at its arguments.
@@ -129,6 +167,11 @@ impl Command {
     /// Whether a process of this command ends up inside a container.
     pub fn enters_container(&self) -> bool {
         self.preserved_fds().is_some()
+    }
+
+    /// Whether this command makes a container.
+    pub fn makes_container(&self) -> bool {
+        matches!(self, Self::Create(_) | Self::Run(_))
     }
 
     /// How many descriptors from 3 on its container inherits; `None` for a command that

@@ -28,7 +28,7 @@ mod update;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use command_line::{Cli, Command, Global};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::{FilterExt, Targets};
@@ -38,8 +38,8 @@ use tracing_subscriber::{Layer, Registry};
 pub use command_line::definition;
 
 use crate::cgroup::head_start;
-use crate::lifecycle::DEFAULT_ROOT;
 use crate::process::descriptors;
+use crate::rootless::{self, default_root};
 use crate::seal::Sealed;
 use crate::settings::LogLevel;
 use crate::{Runtime, Settings, seal};
@@ -93,6 +93,7 @@ fn out(text: &str) -> Result<()> {
 /// Runs the command. `logs` gets those that are opened for it.
 fn execute(cli: Cli, logs: &mut Vec<Log>) -> Result<ExitCode> {
     let global = &cli.global;
+    let root = global.root.clone().unwrap_or_else(default_root);
     if let Some(preserved) = cli.command.preserved_fds() {
         // Before anything is opened here.
         let preserved = u32::from(preserved) + descriptors::listen_fds();
@@ -103,8 +104,11 @@ fn execute(cli: Cli, logs: &mut Vec<Log>) -> Result<ExitCode> {
         let opened = Log::open(path, global.log_format);
         logs.push(opened.with_context(|| format!("cannot open the log {path:?}"))?);
     }
+    if cli.command.makes_container() && !seal::is_second_run() {
+        rootless::become_root()?;
+    }
     let sealed = match cli.command.enters_container() {
-        true => Some(seal_binary(&global.root)?),
+        true => Some(seal_binary(&root)?),
         false => None,
     };
     let settings = load_settings(&cli.command, global)?;
@@ -117,13 +121,14 @@ fn execute(cli: Cli, logs: &mut Vec<Log>) -> Result<ExitCode> {
         tracing::debug!(?sealed, "running from a sealed binary");
     }
     check_options(global)?;
-    let runtime = Runtime::new(&global.root)
+    let runtime = Runtime::new(&root)
         .with_settings(settings)
-        .with_systemd_cgroup(global.systemd_cgroup);
-    let default_root = global.root == Path::new(DEFAULT_ROOT);
+        .with_systemd_cgroup(global.systemd_cgroup)
+        .with_rootless(global.rootless.into());
+    let default_root = root == default_root();
     let context = Context {
         runtime,
-        root: global.root.clone(),
+        root,
         default_root,
     };
     cli.command.run(&context)
@@ -152,10 +157,6 @@ fn seal_binary(root: &Path) -> Result<Sealed> {
 }
 
 fn check_options(global: &Global) -> Result<()> {
-    match global.rootless.as_str() {
-        "auto" | "false" => {}
-        other => bail!("--rootless {other} is not supported, only auto and false are"),
-    }
     if global.criu.is_some() {
         tracing::warn!("--criu is ignored: there is no checkpoint command");
     }

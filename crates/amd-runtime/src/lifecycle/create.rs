@@ -1,9 +1,11 @@
 //! `create`: from a bundle to a container whose program waits for `start`.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use chrono::Utc;
+use discovery::edits::DeviceNode;
 use libcgroups::common::{CgroupSetup, get_cgroup_setup};
 use libcontainer::oci_spec::runtime::Spec;
 use serde_json::Value;
@@ -15,12 +17,15 @@ use super::limits::take_limits;
 use super::loopback;
 use super::undo::{Undo, recover};
 use super::{ContainerId, Runtime, write_pid};
-use crate::cgroup::resources::Unsupported;
+use crate::cgroup::out_of_reach::{Hidden, path_of_none};
+use crate::cgroup::resources::{Resources, Unsupported};
 use crate::cgroup::systemd::Unit;
 use crate::cgroup::visit::{Visit, join};
 use crate::cgroup::{Cgroup, CgroupError, fs_driver_cgroup};
-use crate::device_cgroup::{DeviceCgroupError, DeviceRule, DeviceTable, enforce, rules_from_spec};
-use crate::error::{Error, Result};
+use crate::device_cgroup::{
+    DeviceCgroupError, DeviceRule, DeviceTable, Enforcement, enforce, rules_from_spec,
+};
+use crate::error::{Error, Result, chain};
 use crate::hooks::{self, HookState, Hooks, When};
 use crate::inject::inject;
 use crate::mounts;
@@ -31,6 +36,7 @@ use crate::process::{
     Init, Plan, connect, descriptors, known_to_oci_spec, reset_affinity, set_limits, told,
 };
 use crate::request;
+use crate::rootless::translate_mappings;
 use crate::seccomp;
 use crate::spec::effective::{cgroups_path, effective};
 use crate::spec::{Bundle, has_new_namespace, typed};
@@ -97,13 +103,17 @@ impl Runtime {
             Some(request) => Grant::for_request(&request, &self.host, &self.settings.gpus)?,
             None => None,
         };
+        let named_cgroup = !cgroups_path(&bundle.spec).is_empty();
         let mut spec = effective(bundle.spec, id, &bundle.rootfs, self.systemd_cgroup)?;
+        if self.rootless.tolerates_missing_rules() {
+            translate_mappings(&mut spec);
+        }
         if let Some(grant) = &grant {
-            spec = inject(spec, &grant.edits, &grant.gids)?;
+            spec = inject(spec, &grant.edits, self.gids_of(grant))?;
         }
         let rules = canonical_rules(&mut spec)?;
         let cgroups_path = PathBuf::from(cgroups_path(&spec));
-        let (cgroup, unit) = self.cgroup_of(&cgroups_path)?;
+        let (cgroup, unit) = self.cgroup_of(&cgroups_path, named_cgroup)?;
         cgroup.must_be_empty()?;
         cgroup.must_be_thawed()?;
         if !matches!(get_cgroup_setup(), Ok(CgroupSetup::Unified)) {
@@ -125,12 +135,15 @@ impl Runtime {
         let gpus = self.gpus_of(grant.as_ref(), &spec, &rules)?;
         let mut granted_nodes = Vec::new();
         if let Some(grant) = grant {
+            record.gpu_gids = self.gids_of(&grant).to_vec();
             record.gpus = grant.gpus;
-            record.gpu_gids = grant.gids;
             granted_nodes = grant.edits.device_nodes;
         }
         let reservation = self.reserve(&record, gpus)?;
         let mut limits = take_limits(&mut spec)?;
+        if cgroup.is_none() && limits != Resources::default() {
+            return Err(CgroupError::LimitsWithoutCgroup.into());
+        }
         dir.save(&record)?;
         undo.watch(record.clone());
         // Dropped before `undo`, which waits for the processes that have it from this one.
@@ -139,6 +152,13 @@ impl Runtime {
         let state = HookState::of(&record, 0, "creating");
         let of_create = hooks::create::told(&hooks, &state, &bundle.rootfs, causes.file())?;
         write_spec(&dir.spec_path(), &whole)?;
+        if self.rootless.tolerates_missing_rules() {
+            // It would fail at the first that it may not write.
+            spec["linux"]["resources"] = Value::Null;
+        }
+        if cgroup.is_none() {
+            spec["linux"]["cgroupsPath"] = path_of_none(id.as_str()).into();
+        }
         if let Some(dir) = cgroup.dirs().first().filter(|_| unit.is_some()) {
             tell_cgroup(&mut spec, dir);
         }
@@ -180,9 +200,14 @@ impl Runtime {
             console_socket: options.console_socket.as_deref(),
             causes: &causes,
         };
+        let hidden = match cgroup.is_none() {
+            true => Some(Hidden::enter()?),
+            false => None,
+        };
         let built = build(&dir, &options_of_build, init);
         let is_there = visit.is_some();
         drop(visit);
+        drop(hidden);
         drop(keeper);
         let pid = built.map_err(|err| err.or_of(rootfs.as_ref()))?;
         let init = ProcessRef::of(pid)
@@ -205,8 +230,9 @@ impl Runtime {
         loopback::bring_up(&spec, pid)?;
         reset_affinity(pid);
         set_limits(pid, &rlimits).map_err(|err| Error::Process(err.to_string()))?;
-        ContainerRoot::of(pid)?.check_nodes(&granted_nodes)?;
-        record.enforcement = Some(enforce(pid, &rules)?);
+        self.check_nodes(pid, &granted_nodes)?;
+        record.enforcement = self.enforce(id, pid, &rules, !granted_nodes.is_empty())?;
+        record.nodes_only = record.enforcement.is_none();
         record.phase = Phase::Created;
         if let Some(path) = &options.pidfd_socket {
             let failed = Error::system(format!("cannot connect to {path:?}"));
@@ -220,9 +246,23 @@ impl Runtime {
     }
 
     /// The cgroup of a container with this `linux.cgroupsPath`, and its unit under systemd.
-    fn cgroup_of(&self, path: &Path) -> Result<(Cgroup, Option<Unit>)> {
+    /// None of the fs driver's for a caller who may make none; one that the spec names, `named`,
+    /// is not ignored.
+    fn cgroup_of(&self, path: &Path, named: bool) -> Result<(Cgroup, Option<Unit>)> {
         if !self.systemd_cgroup {
-            return Ok((fs_driver_cgroup(path)?, None));
+            let cgroup = fs_driver_cgroup(path);
+            if named || !self.rootless.tolerates_missing_cgroups() {
+                return Ok((cgroup?, None));
+            }
+            let cgroup = match cgroup {
+                Ok(cgroup) if cgroup.is_within_reach() => cgroup,
+                Ok(_) | Err(CgroupError::NoHierarchy) => {
+                    tracing::debug!("the container gets no cgroup: this user may make none");
+                    Cgroup::default()
+                }
+                Err(err) => return Err(err.into()),
+            };
+            return Ok((cgroup, None));
         }
         let unit = Unit::of(path);
         let Some((unit, dir)) = unit.and_then(|unit| unit.dir().map(|dir| (unit, dir))) else {
@@ -240,6 +280,58 @@ impl Runtime {
             ));
         }
         Ok((Cgroup::new(vec![dir]), Some(unit)))
+    }
+}
+
+impl Runtime {
+    /// The groups of a grant that the container's processes get. In a user namespace the numbers
+    /// are others: the groups of the caller are kept with `run.oci.keep_original_groups` or not
+    /// at all.
+    fn gids_of<'a>(&self, grant: &'a Grant) -> &'a [u32] {
+        match self.rootless.tolerates_missing_rules() {
+            true => &[],
+            false => &grant.gids,
+        }
+    }
+
+    /// Enforces the device rules of a container. Returns `None` where that is not possible for a
+    /// container that needs none, see [`crate::rootless`]; `with_gpus` then deserves a warning.
+    fn enforce(
+        &self,
+        id: &ContainerId,
+        pid: i32,
+        rules: &[DeviceRule],
+        with_gpus: bool,
+    ) -> Result<Option<Enforcement>> {
+        match enforce(pid, rules) {
+            Err(err) if self.rootless.tolerates_missing_rules() => {
+                let message = format!(
+                    "container {id} is rootless, and its device rules are not enforced: it can use \
+                     the device nodes that are mounted into it, and can make no others"
+                );
+                match with_gpus {
+                    true => tracing::warn!("{message}"),
+                    false => tracing::debug!("{message}"),
+                }
+                tracing::debug!("{}", chain(&err));
+                Ok(None)
+            }
+            enforced => Ok(Some(enforced?)),
+        }
+    }
+
+    /// Checks that the granted nodes are the GPUs'. A plain user may not look into the container;
+    /// its nodes are mounts of the host's, whose numbers were compared before they were mounted.
+    fn check_nodes(&self, pid: i32, nodes: &[DeviceNode]) -> Result<()> {
+        match ContainerRoot::of(pid) {
+            Err(Error::Io { source, .. })
+                if source.kind() == ErrorKind::PermissionDenied
+                    && self.rootless.tolerates_missing_rules() =>
+            {
+                Ok(())
+            }
+            root => root?.check_nodes(nodes),
+        }
     }
 }
 
@@ -321,6 +413,7 @@ fn new_record(
         gpus: Vec::new(),
         gpu_gids: Vec::new(),
         enforcement: None,
+        nodes_only: false,
     })
 }
 

@@ -35,6 +35,7 @@ pub use status::{ContainerState, GRANTED, Status};
 
 use crate::error::{Error, Result};
 use crate::id::ContainerId;
+use crate::rootless::Rootless;
 use crate::settings::Settings;
 use crate::state::{
     ContainerDir, LOCK_PATIENCE, Lock, LockKind, ProcessRef, Record, StateRoot, write_pid_file,
@@ -53,6 +54,7 @@ pub struct Runtime {
     host: HostRoot,
     settings: Settings,
     systemd_cgroup: bool,
+    rootless: Rootless,
 }
 
 impl Runtime {
@@ -64,6 +66,7 @@ impl Runtime {
             host: HostRoot::system(),
             settings: Settings::default(),
             systemd_cgroup: false,
+            rootless: Rootless::Auto,
         }
     }
 
@@ -79,6 +82,13 @@ impl Runtime {
     #[must_use]
     pub fn with_systemd_cgroup(mut self, systemd: bool) -> Self {
         self.systemd_cgroup = systemd;
+        self
+    }
+
+    /// When new containers can do without what only the host's root can set up.
+    #[must_use]
+    pub fn with_rootless(mut self, rootless: Rootless) -> Self {
+        self.rootless = rootless;
         self
     }
 

@@ -3,11 +3,12 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use procfs::process::Process;
 
-/// How long a child that has reported its failure may take to exit.
+/// How long a child that was killed may take to exit.
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_micros(200);
 
@@ -15,9 +16,9 @@ const PAUSE: Duration = Duration::from_micros(200);
 /// the container's program (`prctl(PR_SET_NAME)`).
 pub const LIBCONTAINER_PROCESS: &str = "youki:[";
 
-/// Waits for the processes that libcontainer forked for a build that failed.
+/// Ends the processes that libcontainer forked for a build that failed, and waits for them.
 ///
-/// libcontainer does not. Where nobody else reaps such a process, as under an init that
+/// libcontainer does neither; where there is a cgroup, what is in it is killed later. Where nobody else reaps such a process, as under an init that
 /// only waits for its own, it stays a zombie in the container's PID namespace, and the
 /// kernel does not let the container's init exit before it is gone.
 pub fn reap_failed_build() {
@@ -27,6 +28,8 @@ pub fn reap_failed_build() {
         if !named.is_ok_and(|stat| stat.comm.starts_with(LIBCONTAINER_PROCESS)) {
             continue;
         }
+        // Gone already is what we want.
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         while let Ok(WaitStatus::StillAlive) =
             waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG))
         {

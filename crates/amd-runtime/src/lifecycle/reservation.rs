@@ -97,7 +97,11 @@ impl Runtime {
             rootfs: record.rootfs.clone(),
             image: Reservation::image_of(&record.annotations),
         };
-        self.tracker().reserve(&reservation)?;
+        if self.rootless.tolerates_missing_rules() {
+            self.tracker().reserve_unseen(&reservation)?;
+        } else {
+            self.tracker().reserve(&reservation)?;
+        }
         Ok(Some(reservation))
     }
 

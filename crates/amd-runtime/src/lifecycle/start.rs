@@ -47,7 +47,7 @@ impl Runtime {
                 )));
             }
         }
-        if record.enforcement.is_none() {
+        if record.enforcement.is_none() && !record.nodes_only {
             return Err(Error::Status(format!(
                 "container {id:?}: its device rules were never enforced, and so it does not start",
                 id = id.as_str()

@@ -52,6 +52,14 @@ impl From<&LinuxCapabilities> for CapabilitySets {
     }
 }
 
+/// Whether this process has one of these capabilities, a bit each, in its user namespace.
+///
+/// # Errors
+/// Where the kernel does not tell.
+pub fn is_effective(capabilities: u64) -> io::Result<bool> {
+    Ok(current()?.effective & capabilities != 0)
+}
+
 impl CapabilitySets {
     /// Drops from the bounding set what is not in `self`: while the process can, that is
     /// before it changes its user.

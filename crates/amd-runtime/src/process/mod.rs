@@ -7,7 +7,7 @@
 //! [`Init`], and this module's for [`exec`].
 
 mod attributes;
-mod capabilities;
+pub mod capabilities;
 mod cwd;
 pub mod descriptors;
 mod environment;

@@ -71,6 +71,10 @@ pub fn become_user(user: &User, groups: Groups) -> Result<(), ProcessError> {
             Err(ProcessError::System {
                 errno: Errno::EPERM,
                 ..
+            }) if gids.is_empty() => {}
+            Err(ProcessError::System {
+                errno: Errno::EPERM,
+                ..
             }) => tracing::warn!("the user namespace does not allow setgroups: the groups stay"),
             set => set?,
         },

@@ -72,6 +72,10 @@ pub struct Record {
     /// does not start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enforcement: Option<Enforcement>,
+    /// Whether it does without: in its user namespace no device node can be made, and it has
+    /// only those that were mounted for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nodes_only: bool,
 }
 
 impl Record {
@@ -99,6 +103,7 @@ impl Record {
             gpus: Vec::new(),
             gpu_gids: Vec::new(),
             enforcement: None,
+            nodes_only: false,
         }
     }
 }
