@@ -21,6 +21,8 @@ runc        runc
 crun        crun
 podman      podman
 conmon      conmon
+newuidmap   uidmap
+setpriv     util-linux
 jq          jq
 ps          procps
 python3     python3
