@@ -97,11 +97,7 @@ impl Runtime {
             rootfs: record.rootfs.clone(),
             image: Reservation::image_of(&record.annotations),
         };
-        if self.rootless.tolerates_missing_rules() {
-            self.tracker().reserve_unseen(&reservation)?;
-        } else {
-            self.tracker().reserve(&reservation)?;
-        }
+        self.take(&reservation)?;
         Ok(Some(reservation))
     }
 
@@ -138,7 +134,16 @@ impl Runtime {
             return Ok(());
         }
         settle(&mut reservation, record);
-        Ok(tracker.reserve(&reservation)?)
+        self.take(&reservation)
+    }
+
+    /// Takes the GPUs of a reservation, or such of them as a container gets that nobody finds.
+    fn take(&self, reservation: &Reservation) -> Result<()> {
+        let taken = match self.rootless.tolerates_missing_rules() {
+            true => self.tracker().reserve_unseen(reservation),
+            false => self.tracker().reserve(reservation),
+        };
+        Ok(taken?)
     }
 
     fn absolute_root(&self) -> Result<PathBuf> {

@@ -121,6 +121,27 @@ fn a_shared_gpu_is_for_everybody_and_an_exclusive_one_for_one() {
 }
 
 #[test]
+fn a_container_that_nobody_finds_gets_shared_gpus_alone() {
+    let host = Host::with_exclusive(&[1]);
+    let reserve = |id: &str, gpus: &[u8]| {
+        fs::create_dir_all(host.path(ROOT).join(id)).unwrap();
+        let reservation = reservation(Path::new(ROOT), id, gpus);
+        host.tracker.reserve_unseen(&reservation)
+    };
+    reserve("a", &[0, 2]).unwrap();
+    let error = reserve("b", &[0, 1]).unwrap_err();
+    assert!(
+        matches!(&error, TrackerError::Unseen(gpus) if gpus == &["1"]),
+        "{error}"
+    );
+    assert!(host.path(ROOT).join("a/gpus.json").exists());
+    assert!(!host.path(ROOT).join("b/gpus.json").exists());
+    assert!(!host.tracker.files.run().exists());
+    host.set(false, &[1]);
+    reserve("b", &[1]).unwrap();
+}
+
+#[test]
 fn a_container_gets_all_of_its_gpus_or_none() {
     let host = Host::with_exclusive(&[0, 1, 2]);
     host.reserve("a", &[1]).unwrap();
