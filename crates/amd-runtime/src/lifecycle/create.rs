@@ -128,7 +128,9 @@ impl Runtime {
         // Those of the spec are run by us.
         spec["hooks"] = Value::Null;
         let (rootfs, no_pivot) = (&bundle.rootfs, options.no_pivot);
-        let rootfs = mounts::hand_over(&mut spec, &typed, rootfs, &bundle.dir, no_pivot)?;
+        let init_file = cgroup.is_none().then(|| dir.init_path());
+        let rootfs =
+            mounts::hand_over(&mut spec, &typed, rootfs, &bundle.dir, no_pivot, init_file)?;
 
         let mut record = new_record(id, &bundle.dir, &bundle.rootfs, &spec, &cgroup)?;
         record.systemd_cgroup = self.systemd_cgroup;

@@ -55,14 +55,20 @@ impl Runtime {
         let cgroup = Cgroup::of(&record);
         // Without a PID namespace of its own nothing dies with the init; runc kills all, too, and
         // also where the init has gone before.
-        if signal == libc::SIGKILL && !record.own_pid_namespace && record.init.is_some() {
+        let by_cgroup = !cgroup.is_none() && record.init.is_some();
+        if signal == libc::SIGKILL && !record.own_pid_namespace && by_cgroup {
             if cgroup.pids()?.is_empty() {
                 return Err(Error::not_running(id));
             }
             return Ok(cgroup.kill()?);
         }
-        if all {
+        if all && !cgroup.is_none() {
             cgroup.signal_all(signal)?;
+        } else if all {
+            for process in super::status::processes_without_cgroup(&record) {
+                // Gone since is no error.
+                let _ = process.signal(signal);
+            }
         } else {
             let init = record.init.filter(|_| status != Status::Stopped);
             let init = init.ok_or_else(|| Error::not_running(id))?;

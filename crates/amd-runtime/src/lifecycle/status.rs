@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -11,7 +12,7 @@ use super::reap::LIBCONTAINER_PROCESS;
 use super::{ContainerId, Runtime};
 use crate::cgroup::Cgroup;
 use crate::error::Result;
-use crate::state::{Phase, Record};
+use crate::state::{Phase, ProcessRef, Record};
 
 /// Annotation under which `state` names the GPUs that a container was granted.
 pub const GRANTED: &str = "amd.com/gpu.granted";
@@ -141,7 +142,12 @@ impl Runtime {
     /// Where there is no such container, or its cgroup cannot be read.
     pub fn pids(&self, id: &ContainerId) -> Result<Vec<i32>> {
         let (_, record) = self.load(id)?;
-        Ok(Cgroup::of(&record).pids()?)
+        let cgroup = Cgroup::of(&record);
+        if cgroup.is_none() {
+            let processes = processes_without_cgroup(&record).into_iter();
+            return Ok(processes.map(|process| process.pid).collect());
+        }
+        Ok(cgroup.pids()?)
     }
 
     /// The GPUs that a container was granted.
@@ -153,10 +159,32 @@ impl Runtime {
     }
 }
 
+/// The processes of a container without a cgroup: those in the PID namespace of its init, where
+/// that is the container's own, and its init otherwise; sorted by pid.
+pub(super) fn processes_without_cgroup(record: &Record) -> Vec<ProcessRef> {
+    let Some(init) = record.init.filter(ProcessRef::is_alive) else {
+        return Vec::new();
+    };
+    let namespace = |pid: i32| {
+        let namespace = std::fs::metadata(format!("/proc/{pid}/ns/pid")).ok()?;
+        Some((namespace.dev(), namespace.ino()))
+    };
+    let own = namespace(init.pid).filter(|_| record.own_pid_namespace);
+    let Some(own) = own else {
+        return vec![init];
+    };
+    let pids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut all: Vec<ProcessRef> = pids
+        .filter_map(|entry| ProcessRef::of(entry.file_name().to_str()?.parse().ok()?))
+        .filter(|process| namespace(process.pid) == Some(own))
+        .collect();
+    all.sort_by_key(|process| process.pid);
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::ProcessRef;
 
     #[test]
     fn a_create_that_was_killed_is_stopped() {

@@ -46,7 +46,7 @@ mod root;
 mod sources;
 mod sysctl;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use libcontainer::oci_spec::runtime::Spec;
 use nix::sys::prctl::set_pdeathsig;
@@ -64,7 +64,7 @@ use plan::Plan;
 
 /// Takes the root filesystem of `spec` over from libcontainer. `typed` is the same spec,
 /// `rootfs` its root filesystem, `bundle` the directory of its bundle, `no_pivot` whether the host's mounts will stay
-/// below its root. `None` for a container in its caller's mount namespace.
+/// below its root, `init_file` where its init is put on record. `None` for a container in its caller's mount namespace.
 ///
 /// # Errors
 /// Where runc would refuse a mount, and where the program cannot be called again
@@ -75,6 +75,7 @@ pub fn hand_over(
     rootfs: &Path,
     bundle: &Path,
     no_pivot: bool,
+    init_file: Option<PathBuf>,
 ) -> Result<Option<Handover>> {
     shorten_propagation(spec);
     if namespace(spec, "mount").is_none() {
@@ -89,6 +90,7 @@ pub fn hand_over(
     }
     let plan = Plan {
         no_pivot,
+        init_file,
         ..Plan::of(typed, rootfs, bundle)?
     };
     let handover = Handover::new(&plan).map_err(Error::system("cannot make a memfd"))?;

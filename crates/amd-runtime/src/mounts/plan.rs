@@ -38,6 +38,8 @@ pub struct Plan {
     pub terminal: bool,
     /// Whether the host's mounts stay in the container's mount namespace.
     pub no_pivot: bool,
+    /// File that gets the container's init, for a container that no cgroup tells of.
+    pub init_file: Option<PathBuf>,
 }
 
 /// One mount.
@@ -133,6 +135,7 @@ impl Plan {
                 .filter(|label| !label.is_empty()),
             terminal: process.and_then(|process| process.terminal()) == Some(true),
             no_pivot: false,
+            init_file: None,
         })
     }
 

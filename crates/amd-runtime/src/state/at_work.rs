@@ -7,10 +7,12 @@
 //! end of the process or, in a container's init, when that is settled
 //! ([`close_host_files`](crate::process::descriptors::close_host_files)).
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+
+use super::ProcessRef;
 
 /// Held by a create, and by all processes that it forks.
 #[derive(Debug)]
@@ -42,6 +44,31 @@ impl AtWork {
     }
 }
 
+impl AtWork {
+    /// The processes named `name...` that have the file at `path` open, as far as this user may
+    /// see.
+    pub(super) fn holders(path: &Path, name: &str) -> Vec<ProcessRef> {
+        let Ok(file) = fs::symlink_metadata(path) else {
+            return Vec::new();
+        };
+        let has_it = |process: &ProcessRef| {
+            let open = fs::read_dir(format!("/proc/{}/fd", process.pid));
+            let mut open = open.into_iter().flatten().flatten();
+            // Follows the link, to the file that is open.
+            open.any(|fd| {
+                let meta = fs::metadata(fd.path());
+                meta.is_ok_and(|meta| (meta.dev(), meta.ino()) == (file.dev(), file.ino()))
+            })
+        };
+        let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+        processes
+            .filter_map(|entry| ProcessRef::of(entry.file_name().to_str()?.parse().ok()?))
+            .filter(|process| process.name().is_some_and(|comm| comm.starts_with(name)))
+            .filter(has_it)
+            .collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +85,20 @@ mod tests {
         assert!(AtWork::is_held(&path));
         drop(inherited);
         assert!(!AtWork::is_held(&path));
+    }
+
+    #[test]
+    fn who_has_it_open_is_found_by_a_name() {
+        let tmp = tempfile::tempdir().unwrap();
+        let path = tmp.path().join("at-work");
+        let own = ProcessRef::own().unwrap();
+        let name = own.name().unwrap();
+        assert_eq!(AtWork::holders(&path, &name), []);
+        let held = AtWork::begin(&path).unwrap();
+        assert_eq!(AtWork::holders(&path, &name), [own]);
+        assert_eq!(AtWork::holders(&path, "another"), []);
+        drop(held);
+        assert_eq!(AtWork::holders(&path, &name), []);
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::at_work::AtWork;
 use super::{
-    LOCK_PATIENCE, Lock, LockError, LockKind, Record, StateError, read_regular, write_atomically,
+    LOCK_PATIENCE, Lock, LockError, LockKind, ProcessRef, Record, StateError, read_regular,
+    write_atomically,
 };
 use crate::id::ContainerId;
 
@@ -62,6 +63,22 @@ impl ContainerDir {
     /// The socket of the container's init for what goes to its seccomp agent.
     pub fn agent_socket(&self) -> PathBuf {
         self.path.join("seccomp.sock")
+    }
+
+    /// Where the init of a container without a cgroup is on record while it is built.
+    pub fn init_path(&self) -> PathBuf {
+        self.path.join("init.json")
+    }
+
+    /// The processes by which a container that is being built, or was until its create was
+    /// killed, can be found without a cgroup: its init, and those named `name...` that are
+    /// still at work.
+    pub fn builders(&self, name: &str) -> Vec<ProcessRef> {
+        let init = read_regular(&self.init_path()).ok();
+        let init = init.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let mut all = AtWork::holders(&self.path.join(AT_WORK), name);
+        all.extend::<Option<ProcessRef>>(init);
+        all
     }
 
     /// Whether anything of that id is there, a torn or unfinished container included.

@@ -17,12 +17,14 @@ use crate::fixture::{
 
 const TWO_GPUS: &str = "AMD_VISIBLE_DEVICES=0,1";
 
-/// Both ways, each with the call for it.
-const WAYS: [(
-    &str,
+/// A name, what has to be changed in a spec, and how the runtime is called.
+type Way = (
+    &'static str,
     fn(Spec) -> Spec,
     fn(&SimulatedHost, &[&str]) -> Outcome,
-); 2] = [
+);
+
+const WAYS: [Way; 2] = [
     ("user", with_user_namespace, call),
     ("namespace", without_terminal_group, call_in_namespace),
 ];
@@ -222,5 +224,70 @@ fn an_exclusive_gpu_is_for_no_rootless_container() {
     let shared = Spec::docker().env("AMD_VISIBLE_DEVICES=0").args(&["true"]);
     for outcome in run(&host, shared) {
         outcome.ok();
+    }
+}
+
+#[test]
+fn without_a_cgroup_processes_are_found_by_their_pid_namespace() {
+    let Some(host) = host() else { return };
+    let spec = with_user_namespace(Spec::docker().sh("sleep 1000 & sleep 1001 & wait"));
+    let bundle = bundle(&host, "c", spec);
+    let path = bundle.path().to_str().unwrap();
+    call(&host, &["run", "--detach", "--bundle", path, "c"]).ok();
+    let pids = || -> Vec<i32> {
+        let json = call(&host, &["ps", "--format", "json", "c"]).ok();
+        serde_json::from_str(&json).unwrap()
+    };
+    eventually("three processes", || pids().len() == 3);
+    call(&host, &["kill", "--all", "c", "KILL"]).ok();
+    eventually("the container stops", || {
+        state(&host, "c")["status"] == "stopped"
+    });
+    call(&host, &["delete", "c"]).ok();
+}
+
+#[test]
+fn a_container_in_the_hosts_pid_namespace_is_killed_by_its_init() {
+    let Some(host) = host() else { return };
+    let spec = with_user_namespace(Spec::docker().args(&["sleep", "1000"]));
+    let namespaces: Vec<Value> = spec.json()["linux"]["namespaces"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|namespace| namespace["type"] != "pid")
+        .cloned()
+        .collect();
+    let spec = spec
+        .set("/linux/namespaces", namespaces.into())
+        .without_mount("/proc")
+        .set("/linux/maskedPaths", Value::Null)
+        .set("/linux/readonlyPaths", Value::Null);
+    let bundle = bundle(&host, "c", spec);
+    let path = bundle.path().to_str().unwrap();
+    call(&host, &["run", "--detach", "--bundle", path, "c"]).ok();
+    call(&host, &["kill", "c", "KILL"]).ok();
+    eventually("the container stops", || {
+        state(&host, "c")["status"] == "stopped"
+    });
+    call(&host, &["delete", "c"]).ok();
+}
+
+#[test]
+fn a_create_that_is_killed_is_cleared_by_a_forced_delete() {
+    let Some(host) = host() else { return };
+    let spec = with_user_namespace(Spec::docker().args(&["sleep", "1000"]));
+    let bundle = bundle(&host, "c", spec);
+    let path = bundle.path().to_str().unwrap();
+    let before = host.processes().unwrap().len();
+    let words = runtime_words(&["create", "--bundle", path, "c"]);
+    for delay in (0..120).step_by(6) {
+        let mut create = host.spawn(&mut as_user(true, &words)).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(delay));
+        create.kill().unwrap();
+        create.wait().unwrap();
+        call(&host, &["delete", "--force", "c"]).ok();
+        let started = || host.processes().unwrap();
+        eventually("nothing is left", || started().len() <= before);
+        assert_eq!(call(&host, &["list", "--quiet"]).ok(), "", "{delay} ms");
     }
 }
