@@ -7,121 +7,29 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests stand on it")]
 
+#[path = "vm/commands.rs"]
+mod commands;
+#[path = "vm/compose_and_swarm.rs"]
+mod compose_and_swarm;
+#[path = "vm/cri.rs"]
+mod cri;
+#[path = "vm/cri_api.rs"]
+mod cri_api;
+#[path = "vm/enforcement.rs"]
+mod enforcement;
+#[path = "vm/machine.rs"]
+mod machine;
+
 use std::fmt::Write as _;
 use std::fs;
-use std::process::{Command, Output};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serial_test::serial;
 
-const RUNTIME: &str = "/usr/bin/amd-container-runtime";
-const IMAGE: &str = "docker.io/library/busybox:latest";
-const DAEMON_JSON: &str = "/etc/docker/daemon.json";
-
-/// Opens what is granted, and asks the render node for its driver (DRM_IOCTL_VERSION) by way of the
-/// host's python. Then what is not, by nodes that it makes itself.
-const PROBE: &str = r#"
-try() { if ( : 3<$2 ) 2>/dev/null; then echo "$1 open"; else echo "$1 closed"; fi; }
-try kfd /dev/kfd
-try granted /dev/dri/renderD128
-mkdir -p /tmp
-mknod /tmp/made c 226 129 2>/dev/null
-try other /dev/dri/renderD129
-try made /tmp/made
-[ ! -d /host/usr ] || chroot /host python3 -c 'import fcntl, os
-answer = bytearray(64)
-fcntl.ioctl(3, 0xC0406400, answer)
-print("ioctl answers")' 3</dev/dri/renderD128
-"#;
-
-const GRANTED: &str = "kfd open\ngranted open\nother closed\nmade closed\n";
-
-/// Whether this is the machine. Says so where it is not.
-fn in_vm() -> bool {
-    let is = std::env::var_os("AMD_VM_TESTS").is_some();
-    if !is {
-        println!("skipped: not in the VM (make vm-test)");
-    }
-    is
-}
-
-#[track_caller]
-fn run(words: &[&str]) -> Output {
-    let output = Command::new(words[0]).args(&words[1..]).output();
-    output.unwrap_or_else(|err| panic!("{words:?}: {err}"))
-}
-
-/// What a command prints; it must succeed.
-#[track_caller]
-fn ok(words: &[&str]) -> String {
-    let output = run(words);
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{words:?}: {error}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Runs docker with other settings, and with ours again when it is dropped.
-struct Daemon(Option<String>);
-
-impl Daemon {
-    fn with(settings: &str) -> Self {
-        let before = fs::read_to_string(DAEMON_JSON).ok();
-        fs::write(DAEMON_JSON, settings).unwrap();
-        restart_docker();
-        Self(before)
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        match &self.0 {
-            Some(before) => fs::write(DAEMON_JSON, before).unwrap(),
-            None => fs::remove_file(DAEMON_JSON).unwrap(),
-        }
-        restart_docker();
-    }
-}
-
-fn restart_docker() {
-    // The limit of starts is for services that fail.
-    run(&["systemctl", "reset-failed", "docker.service"]);
-    ok(&["systemctl", "restart", "docker.service"]);
-}
-
-/// A container that runs until it is dropped.
-struct Running(&'static str);
-
-impl Running {
-    fn start(name: &'static str, options: &[&str]) -> Self {
-        run(&["docker", "rm", "-f", name]);
-        let run = ["docker", "run", "-d", "--name", name, "-v/:/host:ro"];
-        ok(&[&run, options, &[IMAGE, "sleep", "1000000"]].concat());
-        Self(name)
-    }
-
-    #[track_caller]
-    fn has_its_gpu_alone(&self, when: &str) {
-        let seen = ok(&["docker", "exec", self.0, "sh", "-c", PROBE]);
-        assert_eq!(seen, format!("{GRANTED}ioctl answers\n"), "{when}");
-    }
-
-    /// The scope of systemd that it is in.
-    fn unit(&self) -> String {
-        let id = ok(&["docker", "inspect", "-f", "{{.Id}}", self.0]);
-        format!("docker-{}.scope", id.trim())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        run(&["docker", "rm", "-f", self.0]);
-    }
-}
-
-const ENV: [&str; 2] = ["--runtime=amd", "-eAMD_VISIBLE_DEVICES=0"];
-const CDI: [&str; 1] = ["--device=amd.com/gpu=0"];
-const BOTH: [&str; 2] = ["--runtime=amd", "--device=amd.com/gpu=0"];
+use machine::{
+    BOTH, CDI, Daemon, ENV, GRANTED, IMAGE, PROBE, RUNTIME, Running, in_vm, ok, restart_docker, run,
+};
 
 #[test]
 #[serial]

@@ -1,0 +1,153 @@
+//! Docker's own ways beside `docker run`: Compose, Swarm's generic resources, BuildKit's devices.
+
+use std::fs;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serial_test::serial;
+
+use super::machine::{Daemon, GRANTED, IMAGE, PROBE, in_vm, ok, run};
+
+const COMPOSE: &str = r#"
+services:
+  runtime:
+    image: busybox
+    network_mode: none
+    runtime: amd
+    environment: {AMD_VISIBLE_DEVICES: "0"}
+  device:
+    image: busybox
+    network_mode: none
+    devices: ["amd.com/gpu=0"]
+  reservation:
+    image: busybox
+    network_mode: none
+    deploy: {resources: {reservations: {devices: [
+      {driver: cdi, capabilities: [gpu], device_ids: ["amd.com/gpu=0"]}]}}}
+"#;
+
+#[test]
+#[serial]
+fn compose_gives_the_gpu_by_runtime_by_device_and_by_reservation() {
+    if !in_vm() {
+        return;
+    }
+    let file = "/root/compose.yml";
+    fs::write(file, COMPOSE).unwrap();
+    for service in ["runtime", "device", "reservation"] {
+        for user in ["--user=0", "--user=1000"] {
+            let compose = ["docker", "compose", "-f", file, "run", "--rm", "-T", user];
+            let seen = ok(&[&compose[..], &[service, "sh", "-c", PROBE]].concat());
+            assert_eq!(seen, GRANTED, "{service} {user}");
+        }
+    }
+    ok(&["docker", "compose", "-f", file, "down"]);
+}
+
+/// A swarm of this node alone, until it is dropped.
+struct Swarm;
+
+impl Drop for Swarm {
+    fn drop(&mut self) {
+        run(&["docker", "swarm", "leave", "--force"]);
+    }
+}
+
+/// What `ask` says, once it says something.
+#[track_caller]
+fn awaited(what: &str, ask: impl Fn() -> String) -> String {
+    let begin = Instant::now();
+    loop {
+        let said = ask().trim().to_owned();
+        if !said.is_empty() {
+            return said;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(120), "no {what}");
+        sleep(Duration::from_millis(500));
+    }
+}
+
+/// The probe for the GPU that a UUID names, and another.
+fn probe_of(uuid: &str) -> String {
+    let list = ok(&["amd-ctk", "gpu", "list"]);
+    let minor = |line: &str| {
+        line.split("renderD")
+            .nth(1)
+            .map(|rest| rest[..3].to_owned())
+    };
+    let (own, others): (Vec<_>, Vec<_>) = list
+        .lines()
+        .filter(|line| line.contains("renderD"))
+        .partition(|line| line.contains(uuid));
+    let (own, other) = (minor(own[0]).unwrap(), minor(others[0]).unwrap());
+    PROBE
+        .replace("renderD128", &format!("renderD{own}"))
+        .replace("226 129", &format!("226 {other}"))
+        .replace("renderD129", &format!("renderD{other}"))
+}
+
+#[test]
+#[serial]
+fn a_swarm_service_gets_the_gpu_that_it_reserved_and_no_other() {
+    if !in_vm() {
+        return;
+    }
+    let _daemon = Daemon::configured_by(&[
+        "amd-ctk",
+        "runtime",
+        "configure",
+        "--runtime=docker",
+        "--swarm",
+        "--set-as-default",
+    ]);
+    ok(&["docker", "swarm", "init", "--advertise-addr", "127.0.0.1"]);
+    let _swarm = Swarm;
+    ok(&[
+        "docker",
+        "service",
+        "create",
+        "--detach",
+        "--name=reserving",
+        "--no-resolve-image",
+        "--generic-resource=AMD_GPU=1",
+        IMAGE,
+        "sleep",
+        "1000000",
+    ]);
+    let of_service = "label=com.docker.swarm.service.name=reserving";
+    let container = awaited("task", || {
+        ok(&["docker", "ps", "-q", "--filter", of_service])
+    });
+    let variable = "echo $DOCKER_RESOURCE_AMD_GPU";
+    let uuid = ok(&["docker", "exec", &container, "sh", "-c", variable]);
+    let probe = probe_of(uuid.trim());
+    let seen = || ok(&["docker", "exec", &container, "sh", "-c", &probe]);
+    assert_eq!(seen(), GRANTED);
+    ok(&["systemctl", "daemon-reload"]);
+    ok(&["docker", "pause", &container]);
+    ok(&["docker", "unpause", &container]);
+    assert_eq!(seen(), GRANTED, "after daemon-reload and pause");
+}
+
+#[test]
+#[serial]
+fn buildkit_knows_the_devices_and_its_own_frontend_does_not() {
+    if !in_vm() {
+        return;
+    }
+    let builder = ok(&["docker", "buildx", "inspect"]);
+    let devices = builder.split("Devices:").nth(1).unwrap_or_default();
+    assert!(devices.contains("amd.com/gpu=0"), "{builder}");
+    assert!(devices.contains("Automatically allowed: true"), "{builder}");
+    // `RUN --device` is of a frontend that is an image in a registry.
+    let context = "/root/build";
+    fs::create_dir_all(context).unwrap();
+    let file = format!("FROM {IMAGE}\nRUN --device=amd.com/gpu=0 true\n");
+    fs::write(format!("{context}/Dockerfile"), file).unwrap();
+    let built = run(&["docker", "build", context]);
+    let error = String::from_utf8_lossy(&built.stderr);
+    assert!(
+        error.contains("only supported in Dockerfile frontend"),
+        "{error}"
+    );
+}
