@@ -8,7 +8,8 @@ set -euo pipefail
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
 package=${1:-}
 
-readonly NEEDS="docker.io containerd runc crun podman busybox-static strace jq python3 kmod"
+readonly NEEDS="docker.io docker-cli docker-buildx docker-compose containerd runc crun podman
+busybox-static strace jq python3 kmod"
 
 missing() {
     local name

@@ -24,11 +24,10 @@ struct Containerd(String);
 impl Containerd {
     fn configured(systemd_cgroup: bool, extra: &[&str]) -> Self {
         let before = Self(fs::read_to_string(CONFIG).unwrap());
-        let cni = r#"[plugins."io.containerd.grpc.v1.cri".cni]"#;
         let plugin = r#"[plugins."io.containerd.grpc.v1.cri"]"#;
-        assert!(before.0.contains(cni), "{}", before.0);
-        let sandbox = format!("{plugin}\nsandbox_image = {PAUSE:?}\n{cni}");
-        fs::write(CONFIG, before.0.replace(cni, &sandbox)).unwrap();
+        assert!(before.0.contains(plugin), "{}", before.0);
+        let sandbox = format!("{plugin}\nsandbox_image = {PAUSE:?}");
+        fs::write(CONFIG, before.0.replace(plugin, &sandbox)).unwrap();
         let configure = ["amd-ctk", "runtime", "configure", "--runtime=containerd"];
         ok(&[&configure[..], extra].concat());
         if systemd_cgroup {
