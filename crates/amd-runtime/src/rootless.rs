@@ -48,7 +48,7 @@ impl Rootless {
 
 /// Whether every container of this process is in a user namespace other than the host's, in which
 /// no device node can be made: it is in one itself, or is a plain user, who can make no other.
-fn no_nodes_can_be_made() -> bool {
+pub(crate) fn no_nodes_can_be_made() -> bool {
     !geteuid().is_root() || in_user_namespace()
 }
 
@@ -111,6 +111,27 @@ pub fn translate_mappings(spec: &mut Value) {
     }
 }
 
+/// The number of this process's user outside of its user namespace, to the host as a rule.
+pub(crate) fn user_outside() -> u32 {
+    let own = geteuid().as_raw();
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    outside_of(&map, own).unwrap_or(own)
+}
+
+/// What a uid_map makes of `id`.
+fn outside_of(map: &str, id: u32) -> Option<u32> {
+    map.lines().find_map(|line| {
+        let mut fields = line.split_whitespace().map(str::parse::<u32>);
+        let (inside, outside, size) = (
+            fields.next()?.ok()?,
+            fields.next()?.ok()?,
+            fields.next()?.ok()?,
+        );
+        let at = id.checked_sub(inside).filter(|at| *at < size)?;
+        outside.checked_add(at)
+    })
+}
+
 /// The id outside of a namespace whose uid_map or gid_map has one id, 0.
 fn the_only_id(map: &str) -> Option<u32> {
     let fields: Vec<&str> = map.split_whitespace().collect();
@@ -142,6 +163,14 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(the_only_id(map), outside, "{map:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_outside_is_found_in_its_range() {
+        let map = "0 1000 1\n1 100000 65536\n";
+        for (id, outside) in [(0, Some(1000)), (1, Some(100_000)), (65537, None)] {
+            assert_eq!(outside_of(map, id), outside, "{id}");
         }
     }
 

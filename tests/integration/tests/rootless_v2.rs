@@ -10,5 +10,7 @@ mod containers;
 mod fixture;
 #[path = "rootless/podman.rs"]
 mod podman;
+#[path = "rootless/systemd.rs"]
+mod systemd;
 
 const CGROUPS: Cgroups = Cgroups::V2;

@@ -50,6 +50,12 @@ pub enum CgroupError {
     /// A container without a cgroup of its own cannot be made on a host with v1 alone.
     #[error("this user may make no cgroups, and the host has no cgroup v2")]
     NoUnified,
+    /// The container stays where its caller is.
+    #[error("cannot put the container's init into cgroup {dir:?}")]
+    NotJoined {
+        /// The directory of its cgroup.
+        dir: PathBuf,
+    },
     /// Limits are asked for, and there is no cgroup to set them for.
     // runc's words.
     #[error("cannot set limits: container could not join or create cgroup")]
@@ -119,6 +125,10 @@ impl CgroupError {
             Self::LimitsWithoutCgroup => {
                 "a rootless container has limits where systemd makes its cgroup \
                  (--systemd-cgroup), or where linux.cgroupsPath names one that this user owns"
+            }
+            Self::Unit(systemd::BusError::Connect { .. }) => {
+                "systemd must run for this user (a login session, or `loginctl enable-linger`); \
+                 without it: `podman --cgroup-manager=cgroupfs`, or no --systemd-cgroup"
             }
             _ => return None,
         };

@@ -225,6 +225,9 @@ impl Runtime {
             }
         }
 
+        if self.rootless.tolerates_missing_cgroups() {
+            must_be_in(&cgroup, pid, unit.as_ref())?;
+        }
         if let Some(unit) = &unit {
             unit.set_limits(&tasks).map_err(CgroupError::from)?;
         }
@@ -266,13 +269,13 @@ impl Runtime {
             };
             return Ok((cgroup, None));
         }
-        let unit = Unit::of(path);
-        let Some((unit, dir)) = unit.and_then(|unit| unit.dir().map(|dir| (unit, dir))) else {
-            return Err(Error::Usage(format!(
+        let bad_path = || {
+            Error::Usage(format!(
                 "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, \
                  got {path:?} instead"
-            )));
+            ))
         };
+        let unit = Unit::of(path).ok_or_else(bad_path)?;
         let unified = matches!(get_cgroup_setup(), Ok(CgroupSetup::Unified));
         if !unified || !Path::new("/run/systemd/system").is_dir() {
             return Err(Error::Usage(
@@ -281,6 +284,8 @@ impl Runtime {
                     .into(),
             ));
         }
+        let dir = unit.dir().map_err(CgroupError::from)?;
+        let dir = dir.ok_or_else(bad_path)?;
         Ok((Cgroup::new(vec![dir]), Some(unit)))
     }
 }
@@ -334,6 +339,24 @@ impl Runtime {
             }
             root => root?.check_nodes(nodes),
         }
+    }
+}
+
+/// Sees to it that the init of a container is in its cgroup: libcontainer takes it for no error
+/// where it may not put it there.
+fn must_be_in(cgroup: &Cgroup, init: i32, unit: Option<&Unit>) -> Result<(), CgroupError> {
+    let Some(dir) = cgroup.dirs().first() else {
+        return Ok(());
+    };
+    if cgroup.pids()?.contains(&init) {
+        return Ok(());
+    }
+    if let (Some(unit), Ok(pid)) = (unit, u32::try_from(init)) {
+        unit.attach(pid)?;
+    }
+    match cgroup.pids()?.contains(&init) {
+        true => Ok(()),
+        false => Err(CgroupError::NotJoined { dir: dir.clone() }),
     }
 }
 

@@ -5,11 +5,12 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::manager::Manager;
 use super::wire::{ERROR_NAME, MEMBER, Value, first_text, header_field, method_call};
 
-const SOCKET: &str = "/run/systemd/private";
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Beyond any answer of these calls.
 const LONGEST: usize = 1 << 20;
@@ -17,8 +18,16 @@ const LONGEST: usize = 1 << 20;
 /// Why systemd did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
+    /// There is no such systemd, or it is not for this user.
+    #[error("cannot reach systemd at {socket:?}")]
+    Connect {
+        /// Its private socket.
+        socket: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The socket could not be used.
-    #[error("cannot talk to systemd at {SOCKET}")]
+    #[error("cannot talk to systemd")]
     Io(#[from] io::Error),
     /// systemd does not let this user in, or does not speak D-Bus.
     #[error("systemd refuses the connection: {0:?}")]
@@ -56,21 +65,25 @@ pub struct Bus {
 }
 
 impl Bus {
-    /// Connects as this user, who must be root.
+    /// Connects to a manager, as its user.
     ///
     /// # Errors
     /// Where systemd is not there or refuses.
-    pub fn connect() -> Result<Self, BusError> {
-        Self::over(UnixStream::connect(SOCKET)?)
+    pub fn connect(manager: &Manager) -> Result<Self, BusError> {
+        let (stream, user) = manager.connect()?;
+        Self::over(stream, user)
     }
 
-    fn over(stream: UnixStream) -> Result<Self, BusError> {
+    fn over(stream: UnixStream, user: u32) -> Result<Self, BusError> {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         let mut stream = BufReader::new(stream);
         // The user's number, its digits in hexadecimal.
-        let uid = nix::unistd::geteuid().to_string();
-        let digits: String = uid.bytes().map(|digit| format!("{digit:02x}")).collect();
+        let digits: String = user
+            .to_string()
+            .bytes()
+            .map(|digit| format!("{digit:02x}"))
+            .collect();
         // BEGIN goes along, as libsystemd has it: systemd would leave a call that it reads together
         // with BEGIN until something else comes.
         let hello = format!("\0AUTH EXTERNAL {digits}\r\nBEGIN\r\n");
@@ -232,7 +245,7 @@ mod tests {
 
     fn run_job(said: Vec<Vec<u8>>) -> Result<(), BusError> {
         let (ours, peer) = peer("OK 1\r\n", said.concat());
-        let mut bus = Bus::over(ours).unwrap();
+        let mut bus = Bus::over(ours, 0).unwrap();
         let done = bus.run_job("StopUnit", &["a.scope".into()], "a.scope");
         drop(bus);
         peer.join().unwrap();
@@ -301,7 +314,7 @@ mod tests {
         let mut signal = answer(4, b"", b"");
         signal.extend(answer(2, b"\x05\x01u\0\x01\0\0\0", b""));
         let (ours, peer) = peer("OK 1234\r\n", signal);
-        let mut bus = Bus::over(ours).unwrap();
+        let mut bus = Bus::over(ours, 0).unwrap();
         bus.call("ResetFailedUnit", &["a.scope".into()]).unwrap();
         drop(bus);
         let said = String::from_utf8(peer.join().unwrap()).unwrap();
@@ -317,7 +330,7 @@ mod tests {
         let mut body = Marshal::default();
         body.text("Unit a.scope not loaded.");
         let (ours, peer) = peer("OK 1\r\n", answer(3, &fields.0, &body.0));
-        let mut bus = Bus::over(ours).unwrap();
+        let mut bus = Bus::over(ours, 0).unwrap();
         let err = bus.call("StopUnit", &["a.scope".into()]).unwrap_err();
         assert!(err.is_no_such_unit());
         assert_eq!(
@@ -331,7 +344,7 @@ mod tests {
     #[test]
     fn who_is_not_let_in_is_told_so() {
         let (ours, peer) = peer("REJECTED EXTERNAL\r\n", Vec::new());
-        let err = Bus::over(ours).unwrap_err();
+        let err = Bus::over(ours, 0).unwrap_err();
         assert!(matches!(err, BusError::Refused(_)), "{err}");
         peer.join().unwrap();
     }

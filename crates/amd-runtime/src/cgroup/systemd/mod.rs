@@ -9,13 +9,14 @@
 
 mod bus;
 mod keeper;
+mod manager;
 mod properties;
 mod wire;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use self::bus::Bus;
+use self::manager::Manager;
 use self::wire::Value;
 use super::resources::Resources;
 use crate::device_cgroup::DeviceTable;
@@ -33,6 +34,8 @@ pub struct Unit {
     pub slice: String,
     /// For people, as runc words it.
     pub description: String,
+    /// Who makes it.
+    manager: Manager,
 }
 
 impl Unit {
@@ -43,24 +46,32 @@ impl Unit {
         if parts.next().is_some() || name.is_empty() || name.contains('/') {
             return None;
         }
+        let manager = Manager::of_caller();
         Some(Self {
             name: match name.ends_with(".slice") {
                 true => name.to_owned(),
                 false => format!("{prefix}-{name}.scope"),
             },
             slice: match slice {
-                "" => "system.slice".to_owned(),
+                "" => manager.default_slice().to_owned(),
                 slice => slice.to_owned(),
             },
             description: format!("libcontainer container {name}"),
+            manager,
         })
     }
 
     /// The directory of its cgroup, where systemd will make it: a slice is below those that its
     /// name begins with (systemd.slice(5)). `None` where the slice has no proper name.
-    pub fn dir(&self) -> Option<PathBuf> {
+    ///
+    /// # Errors
+    /// Where the systemd of this user cannot be reached.
+    pub fn dir(&self) -> Result<Option<PathBuf>, BusError> {
+        let Some(below) = self.below_manager() else {
+            return Ok(None);
+        };
         let root = Path::new(libcgroups::common::DEFAULT_CGROUP_ROOT);
-        Some(root.join(managers_cgroup()).join(self.below_manager()?))
+        Ok(Some(root.join(self.manager.cgroup()?).join(below)))
     }
 
     fn below_manager(&self) -> Option<PathBuf> {
@@ -86,13 +97,15 @@ impl Unit {
     /// Where systemd cannot be reached or refuses, as it does where there is such a unit.
     pub fn start(&self, limits: &Resources, table: &DeviceTable) -> Result<Keeper, BusError> {
         let keeper = Keeper::start()?;
-        let mut bus = Bus::connect()?;
+        let mut bus = Bus::connect(&self.manager)?;
         // One that failed is in the way of another.
-        if Path::new(TRANSIENT).join(&self.name).exists() {
+        if self.manager.file_of(&self.name).exists() {
             let _ = bus.call("ResetFailedUnit", &[self.name.as_str().into()]);
         }
         let mut properties = self.properties(keeper.pid());
-        properties.extend(of_devices(table));
+        if self.manager.enforces_devices() {
+            properties.extend(of_devices(table));
+        }
         properties.extend(of_limits(limits));
         bus.run_job(
             "StartTransientUnit",
@@ -135,12 +148,28 @@ impl Unit {
 
     fn set(&self, properties: Vec<Property>) -> Result<(), BusError> {
         let runtime_only = true;
-        Bus::connect()?.call(
+        Bus::connect(&self.manager)?.call(
             "SetUnitProperties",
             &[
                 self.name.as_str().into(),
                 runtime_only.into(),
                 Value::Properties(properties),
+            ],
+        )
+    }
+
+    /// Lets systemd put a process into the unit's cgroup, for a caller who may not.
+    ///
+    /// # Errors
+    /// Where systemd cannot be reached or refuses.
+    pub fn attach(&self, pid: u32) -> Result<(), BusError> {
+        let own_cgroup = "";
+        Bus::connect(&self.manager)?.call(
+            "AttachProcessesToUnit",
+            &[
+                self.name.as_str().into(),
+                own_cgroup.into(),
+                Value::Pids(vec![pid]),
             ],
         )
     }
@@ -151,10 +180,10 @@ impl Unit {
     /// # Errors
     /// Where systemd cannot be reached or refuses.
     pub fn remove(&self) -> Result<(), BusError> {
-        if !Path::new(TRANSIENT).join(&self.name).exists() {
+        if !self.manager.file_of(&self.name).exists() {
             return Ok(());
         }
-        let mut bus = Bus::connect()?;
+        let mut bus = Bus::connect(&self.manager)?;
         let name = || Value::from(self.name.as_str());
         let stopped = bus.run_job("StopUnit", &[name(), "replace".into()], &self.name);
         let reset = bus.call("ResetFailedUnit", &[name()]);
@@ -163,18 +192,6 @@ impl Unit {
             .find(|done| done.as_ref().is_err_and(|err| !err.is_no_such_unit()))
             .unwrap_or(Ok(()))
     }
-}
-
-/// Where systemd keeps the files of transient units while they are loaded.
-const TRANSIENT: &str = "/run/systemd/transient";
-
-/// The cgroup in which systemd has its units, without a leading `/`: the root, unless systemd runs
-/// in a container. It is itself in `init.scope` there.
-fn managers_cgroup() -> PathBuf {
-    let own = fs::read_to_string("/proc/1/cgroup").unwrap_or_default();
-    let own = own.lines().find_map(|line| line.strip_prefix("0::/"));
-    let own = own.unwrap_or_default();
-    Path::new(own.strip_suffix("init.scope").unwrap_or_default()).to_owned()
 }
 
 #[cfg(test)]
