@@ -6,7 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
@@ -131,10 +131,19 @@ pub fn holds(cgroup: &Path, process: &Path) -> bool {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, HierarchyError> {
-    fs::read(path).map_err(|source| HierarchyError::Read {
+    read_whole(path).map_err(|source| HierarchyError::Read {
         path: path.to_path_buf(),
         source,
     })
+}
+
+/// A file of the kernel's, which has no size, in a few reads: fs::read(1) begins with 32 bytes.
+pub(super) fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::with_capacity(8 << 10);
+    fs::File::open(path)?
+        .take(u64::MAX)
+        .read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// A line of mountinfo, as far as it matters here.

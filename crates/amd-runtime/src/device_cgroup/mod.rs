@@ -4,8 +4,9 @@
 //! [default ones](rule::default_rules), and no other. [`enforce`] sees to that once libcontainer has
 //! built the container and before its program runs; [`verify`] checks it later.
 //!
-//! - v1: libcontainer writes the rules to the devices controller. [`enforce`] compares the result
-//!   with the rules and writes them itself where the two differ.
+//! - v1: [`prepare`] writes the rules to the devices controller before anybody is in the cgroup:
+//!   libcontainer, which would do so later, is told of none. [`enforce`] compares what is there
+//!   with the rules and writes them where the two differ.
 //! - v2: nobody but us loads a program: libcgroups has that only with libbpf and under the fs
 //!   driver, and loses the rules with every update. [`enforce`] compiles the rules and attaches
 //!   the program to the cgroup that the process is in, whoever made it.
@@ -28,7 +29,7 @@ mod kernel_tests;
 #[cfg(test)]
 mod random_rules;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
@@ -74,6 +75,21 @@ impl EnforcedBy {
     }
 }
 
+/// Writes the rules of a container to the v1 devices controller, where one of its cgroup's
+/// directories, which exist, is of that. On v2 there is nothing to do yet.
+///
+/// # Errors
+/// The kernel does not take the rules, or what is there cannot be read.
+pub fn prepare(dirs: &[PathBuf], rules: &[DeviceRule]) -> Result<(), DeviceCgroupError> {
+    let is_v1 = |dir: &&PathBuf| dir.join("devices.allow").exists();
+    let Some(dir) = dirs.iter().find(is_v1) else {
+        return Ok(());
+    };
+    let cgroup = OpenCgroup::open(Hierarchy::V1, dir.clone())?;
+    cgroup.write_v1(&DeviceTable::of_container(rules)?)?;
+    Ok(())
+}
+
 /// Puts the rules of a container in force for the cgroup of its process `pid` and checks the
 /// result. `rules` are those of the spec; the default ones are added.
 ///
@@ -87,7 +103,9 @@ pub fn enforce(pid: i32, rules: &[DeviceRule]) -> Result<Enforcement, DeviceCgro
     let cgroup = OpenCgroup::of_container(pid)?;
     let by = match cgroup.hierarchy {
         Hierarchy::V1 => {
-            cgroup.write_v1(&table)?;
+            if cgroup.write_v1(&table)? {
+                cgroup.compare_v1(&table)?;
+            }
             EnforcedBy::V1
         }
         Hierarchy::V2 => EnforcedBy::V2(
@@ -189,14 +207,16 @@ impl OpenCgroup {
         })
     }
 
-    /// Makes the v1 controller's list that of `table`, writing only what differs.
-    fn write_v1(&self, table: &DeviceTable) -> Result<(), DeviceCgroupError> {
+    /// Makes the v1 controller's list that of `table`, writing only what differs. Returns
+    /// whether anything was written.
+    fn write_v1(&self, table: &DeviceTable) -> Result<bool, DeviceCgroupError> {
         let differences = DeviceList::of(table).differences(&self.list()?);
         if !differences.is_empty() {
             tracing::debug!(cgroup = %self.dir.display(), ?differences, "writing device rules");
         }
-        v1::write(&self.dir, &v1::corrections(table, &differences))?;
-        self.compare_v1(table)
+        let corrections = v1::corrections(table, &differences);
+        v1::write(&self.dir, &corrections)?;
+        Ok(!corrections.is_empty())
     }
 
     /// Compares the v1 controller's list with `table`.
@@ -213,10 +233,12 @@ impl OpenCgroup {
 
     fn list(&self) -> Result<DeviceList, DeviceCgroupError> {
         let path = self.list_path();
-        let text = fs::read_to_string(&path).map_err(|source| DeviceCgroupError::Read {
-            path: path.clone(),
-            source,
-        })?;
+        let text = hierarchy::read_whole(&path)
+            .and_then(|text| String::from_utf8(text).map_err(std::io::Error::other))
+            .map_err(|source| DeviceCgroupError::Read {
+                path: path.clone(),
+                source,
+            })?;
         DeviceList::parse(&text).map_err(|source| DeviceCgroupError::List { path, source })
     }
 

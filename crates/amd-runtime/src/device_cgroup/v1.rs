@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -26,29 +26,36 @@ pub fn entry(rule: &DeviceRule) -> String {
 /// The first file that cannot be written. The kernel refuses (EPERM) what the parent cgroup does
 /// not allow, and (EINVAL) rules of type `a` where the cgroup has children.
 pub fn write(dir: &Path, rules: &[DeviceRule]) -> Result<(), WriteError> {
+    let (mut allow, mut deny) = (None, None);
     for rule in rules {
         // Says nothing, but the kernel would list it.
         if rule.access.is_empty() && rule.kind != DeviceKind::All {
             continue;
         }
-        let path = dir.join(if rule.allow {
-            "devices.allow"
+        let (file, name) = if rule.allow {
+            (&mut allow, "devices.allow")
         } else {
-            "devices.deny"
-        });
+            (&mut deny, "devices.deny")
+        };
         let entry = entry(rule);
-        // Without creating it: what is missing is to be reported as that.
-        OpenOptions::new()
-            .write(true)
-            .open(&path)
-            .and_then(|mut file| file.write_all(entry.as_bytes()))
-            .map_err(|source| WriteError {
-                path,
-                entry,
-                source,
-            })?;
+        // The kernel takes one rule a write.
+        write_entry(file, &dir.join(name), &entry).map_err(|source| WriteError {
+            path: dir.join(name),
+            entry,
+            source,
+        })?;
     }
     Ok(())
+}
+
+/// Writes to `file`, which is opened at `path` where it is not open yet, without creating it:
+/// what is missing is to be reported as that.
+fn write_entry(file: &mut Option<File>, path: &Path, entry: &str) -> io::Result<()> {
+    let mut file = match file {
+        Some(file) => &*file,
+        None => file.insert(OpenOptions::new().write(true).open(path)?),
+    };
+    file.write_all(entry.as_bytes())
 }
 
 /// The rules that turn a cgroup with these `differences` from the list of `table` into one with

@@ -23,7 +23,7 @@ use crate::cgroup::systemd::Unit;
 use crate::cgroup::visit::{Visit, join};
 use crate::cgroup::{Cgroup, CgroupError, fs_driver_cgroup};
 use crate::device_cgroup::{
-    DeviceCgroupError, DeviceRule, DeviceTable, Enforcement, enforce, rules_from_spec,
+    DeviceCgroupError, DeviceRule, DeviceTable, Enforcement, enforce, prepare, rules_from_spec,
 };
 use crate::error::{Error, Result, chain};
 use crate::hooks::{self, HookState, Hooks, When};
@@ -181,6 +181,7 @@ impl Runtime {
             }
         };
         cgroup.set_limits(&limits, Unsupported::Warn)?;
+        prepare(cgroup.dirs(), &rules)?;
 
         let rlimits = plan.rlimits.clone();
         let preserve_fds = plan.preserved;

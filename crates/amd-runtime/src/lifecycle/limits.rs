@@ -125,20 +125,16 @@ impl Limits {
     }
 }
 
-/// Takes the limits out of a spec: this runtime sets them, and libcontainer gets the device rules
-/// alone.
+/// Takes the limits and device rules out of a spec: this runtime sets them, and libcontainer,
+/// which would write a rule at a time, is told of none.
 ///
 /// # Errors
 /// Where one has the wrong type or is out of the range of its type.
 pub(super) fn take_limits(spec: &mut Value) -> Result<Resources> {
-    let Some(all) = spec.pointer_mut("/linux/resources") else {
-        return Ok(Resources::default());
-    };
-    let limits = resources(all)?;
-    if let Value::Object(sections) = all {
-        sections.retain(|name, _| name == "devices");
+    match spec.pointer_mut("/linux/resources").map(Value::take) {
+        Some(all) => resources(&all),
+        None => Ok(Resources::default()),
     }
-    Ok(limits)
 }
 
 fn resources(value: &Value) -> Result<Resources> {
@@ -208,14 +204,13 @@ mod tests {
     }
 
     #[test]
-    fn libcontainer_gets_the_device_rules_alone() {
+    fn libcontainer_is_told_of_no_limits_and_no_device_rules() {
         let mut spec = json!({"linux": {"resources": {
             "devices": [{"allow": false}], "pids": {"limit": 5}, "unified": {},
         }}});
         let limits = take_limits(&mut spec).unwrap();
         assert_eq!(limits.pids.unwrap().limit, Some(5));
-        let left = json!({"linux": {"resources": {"devices": [{"allow": false}]}}});
-        assert_eq!(spec, left);
+        assert_eq!(spec, json!({"linux": {"resources": null}}));
         assert_eq!(take_limits(&mut json!({})).unwrap(), Resources::default());
     }
 }

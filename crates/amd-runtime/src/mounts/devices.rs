@@ -1,14 +1,18 @@
 //! Device nodes and the usual links in the container's /dev.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, SFlag, fstat, makedev, mknodat};
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, symlinkat, unlinkat};
+use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
+use nix::unistd::{
+    Gid, Uid, UnlinkatFlags, fchownat, getegid, geteuid, setfsgid, symlinkat, unlinkat,
+};
 
 use super::error::{MountError, Result, Step, at};
 use super::plan::Device;
@@ -35,36 +39,86 @@ pub fn populate(
     devices: &[Device],
     user_namespace: bool,
 ) -> Result<()> {
-    for device in devices {
-        let (dir, name) = root
-            .parent(&device.path)
+    let mut parents = Parents::of(root);
+    // By group: a process makes nodes of one group at a time.
+    let mut by_group: Vec<&Device> = devices.iter().collect();
+    by_group.sort_by_key(|device| device.gid);
+    let mut maker = Maker::new();
+    for device in by_group {
+        let (parent, name) = parents
+            .get(&device.path)
             .step(|| at("make the directory of", &device.path))?;
         let made = if user_namespace {
             Err(Errno::EPERM.into())
         } else {
-            make(&dir, name, device)
+            maker.make(parent, name, device)
         };
         match made {
             Err(err) if err.raw_os_error() == Some(libc::EPERM) => {
-                bind(&dir, name, sources, device)?;
+                bind(&parent.dir, name, sources, device)?;
             }
             made => made.step(|| at("create device node", &device.path))?,
         }
     }
+    drop(maker);
     let ptmx = Path::new("/dev/ptmx");
-    let (dev, name) = root.parent(ptmx).step(|| at("make", ptmx))?;
-    match unlinkat(&dev, name, UnlinkatFlags::NoRemoveDir) {
+    let (dev, name) = parents.get(ptmx).step(|| at("make", ptmx))?;
+    match unlinkat(&dev.dir, name, UnlinkatFlags::NoRemoveDir) {
         Ok(()) | Err(Errno::ENOENT) => {}
         Err(errno) => return Err(errno).step(|| at("replace", ptmx)),
     }
-    link(root, ptmx, "pts/ptmx")?;
+    link(&mut parents, ptmx, "pts/ptmx")?;
     for (path, target) in LINKS {
-        link(root, Path::new(path), target)?;
+        link(&mut parents, Path::new(path), target)?;
     }
     if Path::new("/proc/kcore").exists() {
-        link(root, Path::new("/dev/core"), "/proc/kcore")?;
+        link(&mut parents, Path::new("/dev/core"), "/proc/kcore")?;
     }
     Ok(())
+}
+
+/// The directories that nodes and links go to, each walked to once.
+struct Parents<'r> {
+    root: &'r Root,
+    found: HashMap<PathBuf, Parent>,
+}
+
+struct Parent {
+    dir: OwnedFd,
+    /// Whether a new file has the group of the process that makes it, and not the
+    /// directory's: so on a tmpfs, which has no option `grpid`, without the setgid bit.
+    takes_group: bool,
+}
+
+impl<'r> Parents<'r> {
+    fn of(root: &'r Root) -> Self {
+        Self {
+            root,
+            found: HashMap::new(),
+        }
+    }
+
+    /// The directory that a new file at `path` goes to, made where it is missing, and the
+    /// name of the file.
+    fn get<'p>(&mut self, path: &'p Path) -> io::Result<(&Parent, &'p OsStr)> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(Errno::EINVAL.into());
+        };
+        if !self.found.contains_key(parent) {
+            let opened = Parent::new(self.root.directory(parent)?)?;
+            self.found.insert(parent.to_owned(), opened);
+        }
+        let found = self.found.get(parent).ok_or(Errno::ENOENT)?;
+        Ok((found, name))
+    }
+}
+
+impl Parent {
+    fn new(dir: OwnedFd) -> io::Result<Self> {
+        let takes_group = fstat(&dir)?.st_mode & libc::S_ISGID == 0
+            && fstatfs(&dir)?.filesystem_type() == TMPFS_MAGIC;
+        Ok(Self { dir, takes_group })
+    }
 }
 
 /// Puts the container's /dev/null where its terminal will be, in a /dev that becomes
@@ -82,41 +136,75 @@ pub fn prepare_console(root: &Root) -> Result<()> {
     mount_api::attach(node.as_fd(), console.as_fd()).step(what)
 }
 
-fn link(root: &Root, path: &Path, target: &str) -> Result<()> {
-    let (dir, name) = root.parent(path).step(|| at("make", path))?;
-    match symlinkat(target, &dir, name) {
+fn link(parents: &mut Parents<'_>, path: &Path, target: &str) -> Result<()> {
+    let (parent, name) = parents.get(path).step(|| at("make", path))?;
+    match symlinkat(target, &parent.dir, name) {
         Ok(()) | Err(Errno::EEXIST) => Ok(()),
         Err(errno) => Err(errno).step(|| at("link", path)),
     }
 }
 
-/// Makes a node, and gives it its owner. One that is there already stays, as with runc;
-/// that the node of a GPU is the GPU's is looked at later (`granted_nodes`).
-fn make(dir: &OwnedFd, name: &OsStr, device: &Device) -> io::Result<()> {
-    let kind = SFlag::from_bits_truncate(device.mode) & SFlag::S_IFMT;
-    let mode = Mode::from_bits_truncate(device.mode & 0o7777);
-    // A FIFO has none, whatever the spec says.
-    let number = match kind {
-        SFlag::S_IFIFO => 0,
-        _ => makedev(device.major, device.minor),
-    };
-    match mknodat(dir, name, kind, mode, number) {
-        Err(Errno::EEXIST) => return Ok(()),
-        made => made?,
+/// Makes nodes. This process has the group of the last one as its group for files, until
+/// this is dropped.
+struct Maker {
+    group: Option<Gid>,
+}
+
+impl Maker {
+    fn new() -> Self {
+        Self { group: None }
     }
-    let node = openat(
-        dir,
-        name,
-        OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
-        Mode::empty(),
-    )?;
-    let stat = fstat(&node)?;
-    if stat.st_mode & SFlag::S_IFMT.bits() != kind.bits() || stat.st_rdev != number {
-        return Err(io::Error::other("another file has taken its place"));
+
+    /// Makes a node with its owner. One that is there already stays, as with runc; that the
+    /// node of a GPU is the GPU's is looked at later (`granted_nodes`).
+    fn make(&mut self, parent: &Parent, name: &OsStr, device: &Device) -> io::Result<()> {
+        let kind = SFlag::from_bits_truncate(device.mode) & SFlag::S_IFMT;
+        let mode = Mode::from_bits_truncate(device.mode & 0o7777);
+        // A FIFO has none, whatever the spec says.
+        let number = match kind {
+            SFlag::S_IFIFO => 0,
+            _ => makedev(device.major, device.minor),
+        };
+        let (uid, gid) = (Uid::from_raw(device.uid), Gid::from_raw(device.gid));
+        let born_so = parent.takes_group && uid == geteuid() && self.become_group(gid);
+        match mknodat(&parent.dir, name, kind, mode, number) {
+            Err(Errno::EEXIST) => return Ok(()),
+            made => made?,
+        }
+        if born_so {
+            return Ok(());
+        }
+        let node = openat(
+            &parent.dir,
+            name,
+            OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )?;
+        let stat = fstat(&node)?;
+        if stat.st_mode & SFlag::S_IFMT.bits() != kind.bits() || stat.st_rdev != number {
+            return Err(io::Error::other("another file has taken its place"));
+        }
+        fchownat(&node, "", Some(uid), Some(gid), AtFlags::AT_EMPTY_PATH)?;
+        Ok(())
     }
-    let (uid, gid) = (Uid::from_raw(device.uid), Gid::from_raw(device.gid));
-    fchownat(&node, "", Some(uid), Some(gid), AtFlags::AT_EMPTY_PATH)?;
-    Ok(())
+
+    /// Whether new files of this process have this group from now on. setfsgid(2) does not
+    /// say whether it succeeded, but what was before.
+    fn become_group(&mut self, gid: Gid) -> bool {
+        if self.group != Some(gid) {
+            setfsgid(gid);
+            self.group = Some(setfsgid(gid));
+        }
+        self.group == Some(gid)
+    }
+}
+
+impl Drop for Maker {
+    fn drop(&mut self) {
+        if self.group.is_some() {
+            setfsgid(getegid());
+        }
+    }
 }
 
 fn bind(dir: &OwnedFd, name: &OsStr, sources: &Sources, device: &Device) -> Result<()> {

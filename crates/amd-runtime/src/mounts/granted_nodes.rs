@@ -10,8 +10,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use discovery::edits::DeviceNode;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
-use nix::sys::stat::{SFlag, fstat, major, minor};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::{SFlag, fstatat, major, minor};
 
 use crate::error::{Error, Result};
 
@@ -50,6 +50,8 @@ impl ContainerRoot {
     /// # Errors
     /// Names the first that is not.
     pub fn check_nodes(&self, nodes: &[DeviceNode]) -> Result<()> {
+        // Nodes of one directory follow each other.
+        let mut opened: Option<(&Path, OwnedFd)> = None;
         for node in nodes {
             let what = || {
                 format!(
@@ -57,10 +59,18 @@ impl ContainerRoot {
                     node.path.display()
                 )
             };
-            let fd = self
-                .open(&node.path, OFlag::O_PATH)
-                .map_err(|err| Error::system(what())(err.into()))?;
-            let stat = fstat(&fd).map_err(|err| Error::system(what())(err.into()))?;
+            let failed = |err: nix::Error| Error::system(what())(err.into());
+            let (Some(parent), Some(name)) = (node.path.parent(), node.path.file_name()) else {
+                return Err(Error::Status(what()));
+            };
+            let dir = match opened.take() {
+                Some((path, dir)) if path == parent => dir,
+                _ => self
+                    .open(parent, OFlag::O_PATH | OFlag::O_DIRECTORY)
+                    .map_err(failed)?,
+            };
+            let stat = fstatat(&dir, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed)?;
+            opened = Some((parent, dir));
             let is_char = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFCHR.bits();
             let numbers = (major(stat.st_rdev), minor(stat.st_rdev));
             if !is_char || numbers != (u64::from(node.major), u64::from(node.minor)) {

@@ -92,18 +92,6 @@ impl Root {
         self.walk(path, Missing::File, true)
     }
 
-    /// The directory that a new file at `path` goes to, made where it is missing, and the
-    /// name of the file.
-    ///
-    /// # Errors
-    /// Where the path has no last component, or the directory cannot be made.
-    pub fn parent<'p>(&self, path: &'p Path) -> io::Result<(OwnedFd, &'p OsStr)> {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(Errno::EINVAL.into());
-        };
-        Ok((self.directory(parent)?, name))
-    }
-
     /// The path in the container of what was opened in it.
     ///
     /// # Errors
