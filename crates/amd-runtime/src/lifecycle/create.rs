@@ -154,10 +154,6 @@ impl Runtime {
         let state = HookState::of(&record, 0, "creating");
         let of_create = hooks::create::told(&hooks, &state, &bundle.rootfs, causes.file())?;
         write_spec(&dir.spec_path(), &whole)?;
-        if self.rootless.tolerates_missing_rules() {
-            // It would fail at the first that it may not write.
-            spec["linux"]["resources"] = Value::Null;
-        }
         if cgroup.is_none() {
             spec["linux"]["cgroupsPath"] = path_of_none(id.as_str()).into();
         }
@@ -181,7 +177,10 @@ impl Runtime {
             }
         };
         cgroup.set_limits(&limits, Unsupported::Warn)?;
-        prepare(cgroup.dirs(), &rules)?;
+        // Where it is an error that they cannot be written; else `enforce` tries, and warns.
+        if !self.rootless.tolerates_missing_rules() {
+            prepare(cgroup.dirs(), &rules)?;
+        }
 
         let rlimits = plan.rlimits.clone();
         let preserve_fds = plan.preserved;
