@@ -42,6 +42,10 @@ use crate::spec::effective::{cgroups_path, effective};
 use crate::spec::{Bundle, has_new_namespace, typed};
 use crate::state::{Phase, ProcessRef, Record, write_atomically};
 
+/// What the kernel shows for a group that a user namespace does not map (user_namespaces(7),
+/// `/proc/sys/kernel/overflowgid`).
+const OVERFLOW_GID: u32 = 65534;
+
 /// How a container is created.
 #[derive(Clone, Debug, Default)]
 pub struct CreateOptions {
@@ -109,7 +113,7 @@ impl Runtime {
             translate_mappings(&mut spec);
         }
         if let Some(grant) = &grant {
-            spec = inject(spec, &grant.edits, self.gids_of(grant))?;
+            spec = inject(spec, &grant.edits, &self.gids_of(grant))?;
         }
         let rules = canonical_rules(&mut spec)?;
         let cgroups_path = PathBuf::from(cgroups_path(&spec));
@@ -137,7 +141,7 @@ impl Runtime {
         let gpus = self.gpus_of(grant.as_ref(), &spec, &rules)?;
         let mut granted_nodes = Vec::new();
         if let Some(grant) = grant {
-            record.gpu_gids = self.gids_of(&grant).to_vec();
+            record.gpu_gids = self.gids_of(&grant);
             record.gpus = grant.gpus;
             granted_nodes = grant.edits.device_nodes;
         }
@@ -291,14 +295,15 @@ impl Runtime {
 }
 
 impl Runtime {
-    /// The groups of a grant that the container's processes get. In a user namespace the numbers
-    /// are others: the groups of the caller are kept with `run.oci.keep_original_groups` or not
-    /// at all.
-    fn gids_of<'a>(&self, grant: &'a Grant) -> &'a [u32] {
-        match self.rootless.tolerates_missing_rules() {
-            true => &[],
-            false => &grant.gids,
+    /// The groups of a grant that the container's processes get. Those that have no number in the
+    /// user namespace of a rootless container can only be kept, with
+    /// `run.oci.keep_original_groups`.
+    fn gids_of(&self, grant: &Grant) -> Vec<u32> {
+        let mut gids = grant.gids.clone();
+        if self.rootless.tolerates_missing_rules() {
+            gids.retain(|gid| *gid != OVERFLOW_GID);
         }
+        gids
     }
 
     /// Enforces the device rules of a container. Returns `None` where that is not possible for a

@@ -3,7 +3,7 @@
 //! Each function closes one hole of libcontainer and says which; none changes what
 //! the spec means to runc.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use oci_spec::runtime::Capability;
@@ -283,16 +283,23 @@ fn drop_unknown_capabilities(process: &mut Value) {
     else {
         return;
     };
-    for (set, names) in sets {
-        if let Some(names) = names.as_array_mut() {
-            names.retain(|name| {
-                let known = is_capability(name);
-                if !known {
-                    tracing::warn!(%set, capability = %name, "ignoring unknown capability");
-                }
-                known
-            });
-        }
+    let mut unknown = BTreeSet::new();
+    for names in sets.values_mut().filter_map(Value::as_array_mut) {
+        names.retain(|name| {
+            let known = is_capability(name);
+            if !known {
+                unknown.insert(name.as_str().unwrap_or_default().to_owned());
+            }
+            known
+        });
+    }
+    if !unknown.is_empty() {
+        let unknown: Vec<String> = unknown.into_iter().collect();
+        // runc's words.
+        tracing::warn!(
+            "ignoring unknown or unavailable capabilities: [{}]",
+            unknown.join(" ")
+        );
     }
 }
 
