@@ -6,8 +6,9 @@
 //! it returns 1 for. It does exactly what [`DeviceTable::allows`] says, which is what the v1
 //! controller does with the same rules.
 
+use super::access::Access;
 use super::rule::NodeKind;
-use super::table::DeviceTable;
+use super::table::{DeviceRange, DeviceTable};
 
 /// One instruction, `struct bpf_insn`.
 #[repr(C)]
@@ -39,6 +40,10 @@ const JUMP_IF_EQUAL: u8 = 0x15;
 const JUMP_UNLESS_EQUAL: u8 = 0x55;
 /// `BPF_JMP | BPF_JNE | BPF_X`.
 const JUMP_UNLESS_SAME: u8 = 0x5d;
+/// `BPF_JMP | BPF_JLT | BPF_X`, unsigned.
+const JUMP_IF_BELOW: u8 = 0xad;
+/// `BPF_JMP | BPF_JGT | BPF_X`, unsigned.
+const JUMP_IF_ABOVE: u8 = 0x2d;
 /// `BPF_JMP | BPF_EXIT`.
 const EXIT: u8 = 0x95;
 
@@ -90,9 +95,40 @@ impl Instruction {
     fn is_jump(self) -> bool {
         matches!(
             self.code,
-            JUMP_IF_EQUAL | JUMP_UNLESS_EQUAL | JUMP_UNLESS_SAME
+            JUMP_IF_EQUAL | JUMP_UNLESS_EQUAL | JUMP_UNLESS_SAME | JUMP_IF_BELOW | JUMP_IF_ABOVE
         )
     }
+}
+
+/// Exceptions of one access that differ in their minor numbers alone, which follow each other: the
+/// nodes of 64 GPUs are a few such runs, and the kernel's verifier takes its time for every block.
+struct Run {
+    first: DeviceRange,
+    /// The last minor number, where it is not that of `first`.
+    last: Option<u32>,
+    access: Access,
+}
+
+/// The exceptions of a table as runs, in its order.
+fn runs(table: &DeviceTable) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for (range, access) in table.exceptions() {
+        if let Some(run) = runs.last_mut()
+            && run.access == access
+            && (run.first.kind, run.first.major) == (range.kind, range.major)
+            && let (Some(end), Some(minor)) = (run.last.or(run.first.minor), range.minor)
+            && end.checked_add(1) == Some(minor)
+        {
+            run.last = Some(minor);
+            continue;
+        }
+        runs.push(Run {
+            first: range,
+            last: None,
+            access,
+        });
+    }
+    runs
 }
 
 /// The program that allows what `table` allows.
@@ -106,7 +142,12 @@ pub fn compile(table: &DeviceTable) -> Vec<Instruction> {
         I::new(LOAD, MAJOR, R1, 4, 0),
         I::new(LOAD, MINOR, R1, 8, 0),
     ];
-    for (range, access) in table.exceptions() {
+    for Run {
+        first: range,
+        last,
+        access,
+    } in runs(table)
+    {
         let mut block = vec![I::with_immediate(
             JUMP_UNLESS_EQUAL,
             TYPE,
@@ -123,11 +164,19 @@ pub fn compile(table: &DeviceTable) -> Vec<Instruction> {
             block.push(I::with_immediate(AND, R1, !bits));
             block.push(I::with_immediate(JUMP_UNLESS_EQUAL, R1, 0));
         }
-        for (register, number) in [(MAJOR, range.major), (MINOR, range.minor)] {
+        // By register: an immediate operand of a jump is extended with its sign.
+        let mut compare = |number: Option<u32>, jump, register| {
             if let Some(number) = number {
-                // By register: an immediate operand of a jump is extended with its sign.
                 block.push(I::with_immediate(SET, R1, number.cast_signed()));
-                block.push(I::with_register(JUMP_UNLESS_SAME, register, R1));
+                block.push(I::with_register(jump, register, R1));
+            }
+        };
+        compare(range.major, JUMP_UNLESS_SAME, MAJOR);
+        match last {
+            None => compare(range.minor, JUMP_UNLESS_SAME, MINOR),
+            Some(last) => {
+                compare(range.minor, JUMP_IF_BELOW, MINOR);
+                compare(Some(last), JUMP_IF_ABOVE, MINOR);
             }
         }
         block.push(I::with_immediate(
@@ -156,7 +205,6 @@ fn jump_past_the_end(block: &mut [Instruction]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device_cgroup::access::Access;
     use crate::device_cgroup::random_rules::{RandomRules, requests};
     use crate::device_cgroup::rule::DeviceRule;
     use crate::device_cgroup::v1::tests::rule;
@@ -183,12 +231,14 @@ mod tests {
                 0x74 => u64::from(low >> immediate),
                 0xb4 => u64::from(immediate),
                 0xbc => u64::from(source as u32),
-                0x15 | 0x55 | 0x5d => {
+                0x15 | 0x55 | 0x5d | 0xad | 0x2d => {
                     // 64 bits wide, the immediate with its sign.
                     let sign_extended = i64::from(instruction.immediate).cast_unsigned();
                     let jump = match instruction.code {
                         0x15 => value == sign_extended,
                         0x55 => value != sign_extended,
+                        0xad => value < source,
+                        0x2d => value > source,
                         _ => value != source,
                     };
                     if jump {
@@ -259,6 +309,42 @@ mod tests {
         let open = program_of(&["allow a *:* rwm"]);
         assert!(asks(&open, NodeKind::Block, (8, 0), Access::ALL));
         assert_eq!(open.len(), 8);
+    }
+
+    #[test]
+    fn devices_that_follow_each_other_are_one_comparison() {
+        let rules: Vec<String> = (128..192)
+            .map(|minor| format!("allow c 226:{minor} rw"))
+            .collect();
+        let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
+        let with = |more: &[&str]| program_of(&[&["deny a *:* rwm"], &rules[..], more].concat());
+        let program = with(&[]);
+        assert_eq!(program.len(), with(&["allow c 226:192 rw"]).len());
+        assert!(program.len() <= 20, "{}", program.len());
+        for (minor, access, expected) in [
+            (127, "r", false),
+            (128, "rw", true),
+            (160, "w", true),
+            (160, "m", false),
+            (191, "rw", true),
+            (192, "r", false),
+        ] {
+            let access = Access::parse(access).unwrap();
+            for (kind, major, expected) in [
+                (NodeKind::Char, 226, expected),
+                (NodeKind::Char, 225, false),
+                (NodeKind::Block, 226, false),
+            ] {
+                let numbers = (major, minor);
+                assert_eq!(
+                    asks(&program, kind, numbers, access),
+                    expected,
+                    "{numbers:?}"
+                );
+            }
+        }
+        // Of another access, and behind a gap: runs of their own.
+        assert!(with(&["allow c 226:192 r", "allow c 226:194 rw"]).len() > program.len() + 10);
     }
 
     #[test]

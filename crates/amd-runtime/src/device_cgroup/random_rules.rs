@@ -21,8 +21,14 @@ impl RandomRules {
     }
 
     fn number(&mut self) -> Option<u32> {
-        // Numbers beyond i32 catch a comparison that sign-extends.
-        [None, Some(0), Some(1), Some(226), Some(0x8000_0001)][self.below(5) as usize]
+        // Numbers beyond i32 catch a comparison that sign-extends, and those that follow each
+        // other are one run.
+        const HIGH: u32 = 0x8000_0000;
+        let numbers = [0, 1, 2, 226, HIGH - 1, HIGH].map(Some);
+        match self.below(7) as usize {
+            6 => None,
+            at => numbers[at],
+        }
     }
 
     fn rule(&mut self) -> DeviceRule {
