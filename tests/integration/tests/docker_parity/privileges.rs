@@ -77,7 +77,7 @@ const CASES: &[Case] = &[
     ),
     (
         "status-of-init",
-        r#"run --rm --oom-score-adj 500 "$image" sh -c 'grep -E "^(Name|Umask|State|Tgid|Pid|PPid|TracerPid|Uid|Gid|Groups|NStgid|SigBlk|SigIgn|SigCgt|Seccomp:)" /proc/1/status
+        r#"run --rm --oom-score-adj 500 "$image" sh -c 'grep -E "^(Name|Umask|Tgid|Pid|PPid|TracerPid|Uid|Gid|Groups|NStgid|SigBlk|SigIgn|SigCgt|Seccomp:)" /proc/1/status
             cat /proc/1/oom_score_adj /proc/1/cmdline; nice; wc -l </proc/keys'"#,
     ),
 ];
