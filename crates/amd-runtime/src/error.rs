@@ -70,6 +70,14 @@ pub enum Error {
     /// A user who is not root gets no user namespace, and so can make no container.
     #[error("cannot make a user namespace, as a user who is not root needs one")]
     NoUserNamespace(#[source] io::Error),
+    /// A user without ids to give away maps others than the own one.
+    #[error("linux.{mappings}: this user can map one id, {own} on the host, and no other")]
+    ForeignIds {
+        /// `uidMappings` or `gidMappings`.
+        mappings: &'static str,
+        /// The id.
+        own: u32,
+    },
     /// The container is in a state in which the command makes no sense.
     #[error("{0}")]
     Status(String),
@@ -116,6 +124,11 @@ impl Error {
             Self::Tracker(err) => err.hint(),
             Self::DeviceCgroup(err) => err.hint(),
             Self::Cgroup(err) => err.hint(),
+            Self::ForeignIds { .. } => Some(
+                "`amd-container-runtime spec --rootless` writes such a mapping; for more ids run it \
+                 by podman or in `rootlesskit`, which take them from /etc/subuid and /etc/subgid"
+                    .into(),
+            ),
             Self::NoUserNamespace(_) => Some(
                 "the sysctls user.max_user_namespaces, kernel.unprivileged_userns_clone and \
                  kernel.apparmor_restrict_unprivileged_userns decide over it; or run as root"

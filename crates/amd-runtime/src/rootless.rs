@@ -96,19 +96,25 @@ fn enter_own_namespace() -> io::Result<()> {
 
 /// Makes of the ids of the host in the mappings of a spec those of this user namespace, where it
 /// maps one user alone: what a plain user's spec says of that user is said of root here.
-pub fn translate_mappings(spec: &mut Value) {
+///
+/// # Errors
+/// Where a mapping is of another id, or of several: the kernel would refuse it.
+pub fn translate_mappings(spec: &mut Value) -> Result<()> {
     for (map, mappings) in [("uid_map", "uidMappings"), ("gid_map", "gidMappings")] {
         let map = fs::read_to_string(Path::new("/proc/self").join(map)).unwrap_or_default();
-        let Some(outside) = the_only_id(&map) else {
+        let Some(own) = the_only_id(&map) else {
             continue;
         };
-        let mappings = spec["linux"].get_mut(mappings);
-        for mapping in mappings.and_then(Value::as_array_mut).into_iter().flatten() {
-            if mapping["hostID"] == outside && mapping["size"] == 1 {
-                mapping["hostID"] = 0.into();
+        let list = spec["linux"].get_mut(mappings);
+        for mapping in list.and_then(Value::as_array_mut).into_iter().flatten() {
+            let host = &mapping["hostID"];
+            if mapping["size"] != 1 || (*host != own && *host != 0) {
+                return Err(Error::ForeignIds { mappings, own });
             }
+            mapping["hostID"] = 0.into();
         }
     }
+    Ok(())
 }
 
 /// The number of this process's user outside of its user namespace, to the host as a rule.

@@ -110,7 +110,7 @@ impl Runtime {
         let named_cgroup = !cgroups_path(&bundle.spec).is_empty();
         let mut spec = effective(bundle.spec, id, &bundle.rootfs, self.systemd_cgroup)?;
         if self.rootless.tolerates_missing_rules() {
-            translate_mappings(&mut spec);
+            translate_mappings(&mut spec)?;
         }
         if let Some(grant) = &grant {
             spec = inject(spec, &grant.edits, &self.gids_of(grant))?;

@@ -168,6 +168,21 @@ fn in_the_same(host: &SimulatedHost, id: &str, words: &[&str]) -> Outcome {
 }
 
 #[test]
+fn ids_of_others_cannot_be_mapped_and_the_error_says_who_can() {
+    let Some(host) = host() else { return };
+    let more = serde_json::json!({"containerID": 1, "hostID": 100_000, "size": 65536});
+    let spec = with_user_namespace(Spec::docker().args(&["true"])).push("/linux/uidMappings", more);
+    let bundle = bundle(&host, "c", spec);
+    let path = bundle.path().to_str().unwrap();
+    let message = call(&host, &["run", "--bundle", path, "c"]).fails(1);
+    assert!(
+        message.contains("linux.uidMappings: this user can map one id, 4242 on the host"),
+        "{message}"
+    );
+    assert!(message.contains("hint: "), "{message}");
+}
+
+#[test]
 fn limits_need_a_cgroup_and_are_refused_without_one() {
     let Some(host) = host() else { return };
     let spec = Spec::docker()
