@@ -1,11 +1,9 @@
 //! `create`: from a bundle to a container whose program waits for `start`.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use chrono::Utc;
-use discovery::edits::DeviceNode;
 use libcgroups::common::{CgroupSetup, get_cgroup_setup};
 use libcontainer::oci_spec::runtime::Spec;
 use serde_json::Value;
@@ -15,22 +13,19 @@ use super::causes::Causes;
 use super::grant::Grant;
 use super::limits::take_limits;
 use super::loopback;
+use super::rights::must_be_in;
 use super::undo::{Undo, recover};
 use super::{ContainerId, Runtime, write_pid};
 use crate::cgroup::out_of_reach::{Hidden, path_of_none};
 use crate::cgroup::resources::{Resources, Unsupported};
-use crate::cgroup::systemd::Unit;
 use crate::cgroup::visit::{Visit, join};
-use crate::cgroup::{Cgroup, CgroupError, fs_driver_cgroup};
-use crate::device_cgroup::{
-    DeviceCgroupError, DeviceRule, DeviceTable, Enforcement, enforce, prepare, rules_from_spec,
-};
-use crate::error::{Error, Result, chain};
+use crate::cgroup::{Cgroup, CgroupError};
+use crate::device_cgroup::{DeviceCgroupError, DeviceRule, DeviceTable, prepare, rules_from_spec};
+use crate::error::{Error, Result};
 use crate::hooks::{self, HookState, Hooks, When};
 use crate::inject::inject;
 use crate::mounts;
 use crate::mounts::cgroup_v1::show_own_v1;
-use crate::mounts::granted_nodes::ContainerRoot;
 use crate::process::exec::send_pidfd;
 use crate::process::{
     Init, Plan, connect, descriptors, known_to_oci_spec, reset_affinity, set_limits, told,
@@ -41,10 +36,6 @@ use crate::seccomp;
 use crate::spec::effective::{cgroups_path, effective};
 use crate::spec::{Bundle, has_new_namespace, typed};
 use crate::state::{Phase, ProcessRef, Record, write_atomically};
-
-/// What the kernel shows for a group that a user namespace does not map (user_namespaces(7),
-/// `/proc/sys/kernel/overflowgid`).
-const OVERFLOW_GID: u32 = 65534;
 
 /// How a container is created.
 #[derive(Clone, Debug, Default)]
@@ -252,116 +243,6 @@ impl Runtime {
         self.hand_over(reservation, &record)?;
         undo.commit();
         Ok(init)
-    }
-
-    /// The cgroup of a container with this `linux.cgroupsPath`, and its unit under systemd.
-    /// None of the fs driver's for a caller who may make none; one that the spec names, `named`,
-    /// is not ignored.
-    fn cgroup_of(&self, path: &Path, named: bool) -> Result<(Cgroup, Option<Unit>)> {
-        if !self.systemd_cgroup {
-            let cgroup = fs_driver_cgroup(path);
-            if named || !self.rootless.tolerates_missing_cgroups() {
-                return Ok((cgroup?, None));
-            }
-            let cgroup = match cgroup {
-                Ok(cgroup) if cgroup.is_within_reach() => cgroup,
-                Ok(_) | Err(CgroupError::NoHierarchy) => {
-                    tracing::debug!("the container gets no cgroup: this user may make none");
-                    Cgroup::default()
-                }
-                Err(err) => return Err(err.into()),
-            };
-            return Ok((cgroup, None));
-        }
-        let bad_path = || {
-            Error::Usage(format!(
-                "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, \
-                 got {path:?} instead"
-            ))
-        };
-        let unit = Unit::of(path).ok_or_else(bad_path)?;
-        let unified = matches!(get_cgroup_setup(), Ok(CgroupSetup::Unified));
-        if !unified || !Path::new("/run/systemd/system").is_dir() {
-            return Err(Error::Usage(
-                "systemd cgroup flag passed, but systemd support for managing cgroups is not \
-                 available: it needs a host booted with systemd and cgroup v2"
-                    .into(),
-            ));
-        }
-        let dir = unit.dir().map_err(CgroupError::from)?;
-        let dir = dir.ok_or_else(bad_path)?;
-        Ok((Cgroup::new(vec![dir]), Some(unit)))
-    }
-}
-
-impl Runtime {
-    /// The groups of a grant that the container's processes get. Those that have no number in the
-    /// user namespace of a rootless container can only be kept, with
-    /// `run.oci.keep_original_groups`.
-    fn gids_of(&self, grant: &Grant) -> Vec<u32> {
-        let mut gids = grant.gids.clone();
-        if self.rootless.tolerates_missing_rules() {
-            gids.retain(|gid| *gid != OVERFLOW_GID);
-        }
-        gids
-    }
-
-    /// Enforces the device rules of a container. Returns `None` where that is not possible for a
-    /// container that needs none, see [`crate::rootless`]; `with_gpus` then deserves a warning.
-    fn enforce(
-        &self,
-        id: &ContainerId,
-        pid: i32,
-        rules: &[DeviceRule],
-        with_gpus: bool,
-    ) -> Result<Option<Enforcement>> {
-        match enforce(pid, rules) {
-            Err(err) if self.rootless.tolerates_missing_rules() => {
-                let message = format!(
-                    "container {id} is rootless, and its device rules are not enforced: it can use \
-                     the device nodes that are mounted into it, and can make no others"
-                );
-                match with_gpus {
-                    true => tracing::warn!("{message}"),
-                    false => tracing::debug!("{message}"),
-                }
-                tracing::debug!("{}", chain(&err));
-                Ok(None)
-            }
-            enforced => Ok(Some(enforced?)),
-        }
-    }
-
-    /// Checks that the granted nodes are the GPUs'. A plain user may not look into the container;
-    /// its nodes are mounts of the host's, whose numbers were compared before they were mounted.
-    fn check_nodes(&self, pid: i32, nodes: &[DeviceNode]) -> Result<()> {
-        match ContainerRoot::of(pid) {
-            Err(Error::Io { source, .. })
-                if source.kind() == ErrorKind::PermissionDenied
-                    && self.rootless.tolerates_missing_rules() =>
-            {
-                Ok(())
-            }
-            root => root?.check_nodes(nodes),
-        }
-    }
-}
-
-/// Sees to it that the init of a container is in its cgroup: libcontainer takes it for no error
-/// where it may not put it there.
-fn must_be_in(cgroup: &Cgroup, init: i32, unit: Option<&Unit>) -> Result<(), CgroupError> {
-    let Some(dir) = cgroup.dirs().first() else {
-        return Ok(());
-    };
-    if cgroup.pids()?.contains(&init) {
-        return Ok(());
-    }
-    if let (Some(unit), Ok(pid)) = (unit, u32::try_from(init)) {
-        unit.attach(pid)?;
-    }
-    match cgroup.pids()?.contains(&init) {
-        true => Ok(()),
-        false => Err(CgroupError::NotJoined { dir: dir.clone() }),
     }
 }
 

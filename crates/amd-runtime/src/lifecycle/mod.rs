@@ -13,6 +13,7 @@ mod limits;
 mod loopback;
 mod reap;
 mod reservation;
+mod rights;
 mod signal;
 mod start;
 mod status;
