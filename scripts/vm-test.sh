@@ -22,7 +22,8 @@ if [ ! -f "$dir/disk.qcow2" ]; then
 fi
 
 step "building programs and tests"
-cargo build --workspace --bins
+# As scripts/test.sh: other targets would have other features, and be built anew by each.
+cargo build --workspace --bins --examples
 tests=$(cargo test --no-run --package integration --test vm --message-format=json 2>/dev/null |
     sed -n 's/.*"executable":"\([^"]*\/vm-[^"]*\)".*/\1/p')
 copies=$(mktemp -d)

@@ -30,6 +30,12 @@ pub enum Liveness {
 }
 
 impl ProcessRef {
+    /// All processes that there are now, as far as this user may see.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let pids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        pids.filter_map(|entry| Self::of(entry.file_name().to_str()?.parse().ok()?))
+    }
+
     /// The process that has `pid` now; `None` where there is none.
     pub fn of(pid: i32) -> Option<Self> {
         let stat = Process::new(pid).and_then(|p| p.stat()).ok()?;

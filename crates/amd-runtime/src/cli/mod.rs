@@ -107,10 +107,8 @@ fn execute(cli: Cli, logs: &mut Vec<Log>) -> Result<ExitCode> {
     if cli.command.makes_container() && !seal::is_second_run() {
         rootless::become_root()?;
     }
-    let sealed = match cli.command.enters_container() {
-        true => Some(seal_binary(&root)?),
-        false => None,
-    };
+    let enters = cli.command.enters_container();
+    let sealed = enters.then(|| seal_binary(&root)).transpose()?;
     let settings = load_settings(&cli.command, global)?;
     if let Some(path) = settings.log.file.path() {
         let own = Log::open(path, Format::Text);

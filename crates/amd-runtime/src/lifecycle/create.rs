@@ -197,10 +197,7 @@ impl Runtime {
             console_socket: options.console_socket.as_deref(),
             causes: &causes,
         };
-        let hidden = match cgroup.is_none() {
-            true => Some(Hidden::enter()?),
-            false => None,
-        };
+        let hidden = cgroup.is_none().then(Hidden::enter).transpose()?;
         let built = build(&dir, &options_of_build, init);
         let is_there = visit.is_some();
         drop(visit);

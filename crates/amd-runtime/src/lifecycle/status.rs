@@ -173,9 +173,7 @@ pub(super) fn processes_without_cgroup(record: &Record) -> Vec<ProcessRef> {
     let Some(own) = own else {
         return vec![init];
     };
-    let pids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let mut all: Vec<ProcessRef> = pids
-        .filter_map(|entry| ProcessRef::of(entry.file_name().to_str()?.parse().ok()?))
+    let mut all: Vec<ProcessRef> = ProcessRef::all()
         .filter(|process| namespace(process.pid) == Some(own))
         .collect();
     all.sort_by_key(|process| process.pid);

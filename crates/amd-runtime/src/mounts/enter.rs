@@ -30,7 +30,7 @@ use super::root::Root;
 use super::sources::{self, Sources};
 use super::{devices, no_pivot, protect, sysctl};
 use crate::error::chain;
-use crate::state::ProcessRef;
+use crate::state::{ProcessRef, write_atomically};
 
 /// What a hook is told on its standard input (OCI runtime.md, "State").
 #[derive(Deserialize)]
@@ -86,7 +86,7 @@ fn outside(plan: &str, failure: &File) -> Result<bool> {
     let init = Pid::from_raw(state.pid);
     if let (Some(path), Some(init)) = (&plan.init_file, ProcessRef::of(state.pid)) {
         let json = serde_json::to_vec(&init).map_err(io::Error::from);
-        json.and_then(|json| fs::write(path, json))
+        json.and_then(|json| write_atomically(path, &json))
             .step(|| "put the container's init on record".into())?;
     }
     let own_cgroup = own_cgroup(&plan, init);

@@ -1,6 +1,7 @@
 //! What is known of a process before it is made.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use oci_spec::runtime::{PosixRlimit, Process, User};
 use serde_json::Value;
@@ -163,11 +164,15 @@ fn groups(spec: &Value) -> Groups {
 }
 
 /// Whether this process is in another user namespace than the host's, which maps all ids
-/// to themselves.
+/// to themselves. Looked at once: a process that moves to another executes a program there
+/// ([`become_root`](crate::rootless::become_root)).
 pub fn in_user_namespace() -> bool {
-    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    let fields: Vec<_> = map.split_whitespace().collect();
-    fields != ["0", "0", "4294967295"]
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    *KNOWN.get_or_init(|| {
+        let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+        let fields: Vec<_> = map.split_whitespace().collect();
+        fields != ["0", "0", "4294967295"]
+    })
 }
 
 #[cfg(test)]

@@ -60,9 +60,7 @@ impl AtWork {
                 meta.is_ok_and(|meta| (meta.dev(), meta.ino()) == (file.dev(), file.ino()))
             })
         };
-        let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-        processes
-            .filter_map(|entry| ProcessRef::of(entry.file_name().to_str()?.parse().ok()?))
+        ProcessRef::all()
             .filter(|process| process.name().is_some_and(|comm| comm.starts_with(name)))
             .filter(has_it)
             .collect()

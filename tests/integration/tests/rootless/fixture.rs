@@ -58,7 +58,13 @@ pub fn as_user(in_groups: bool, words: &[&str]) -> Command {
     command
         .args([uid.as_str(), gid.as_str()])
         .args(groups)
-        .args(words)
+        .args(words);
+    at_home(command)
+}
+
+/// The command with the environment and the directory of the user.
+pub fn at_home(mut command: Command) -> Command {
+    command
         .env("XDG_RUNTIME_DIR", HOME)
         .env("HOME", HOME)
         .env("USER", "user-under-test")

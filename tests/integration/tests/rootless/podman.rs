@@ -46,25 +46,28 @@ fn rootfs(bundle: &Bundle<'_>) -> String {
         .to_owned()
 }
 
+/// Runs podman with these words.
+fn podman(host: &SimulatedHost, words: &[&str]) -> Outcome {
+    let common = [
+        "podman",
+        "--cgroup-manager=cgroupfs",
+        "--events-backend=none",
+        "--storage-driver=vfs",
+        "--runtime",
+        "/run/amd-container-runtime-under-test",
+    ];
+    Outcome::of(host, &mut as_user(true, &[&common, words].concat())).unwrap()
+}
+
 /// Runs a script in a container with these options.
-fn podman(host: &SimulatedHost, rootfs: &str, options: &[&str], script: &str) -> Outcome {
+fn run(host: &SimulatedHost, rootfs: &str, options: &[&str], script: &str) -> Outcome {
     let words = [
-        &[
-            "podman",
-            "--cgroup-manager=cgroupfs",
-            "--events-backend=none",
-        ][..],
-        &[
-            "--storage-driver=vfs",
-            "--runtime",
-            "/run/amd-container-runtime-under-test",
-        ],
         &["run", "--rm", "--network=none"],
         options,
         &["--rootfs", rootfs, "sh", "-c", script],
     ]
     .concat();
-    Outcome::of(host, &mut as_user(true, &words)).unwrap()
+    podman(host, &words)
 }
 
 #[test]
@@ -78,7 +81,7 @@ fn a_container_has_its_gpus_with_the_groups_of_the_user() {
         "--group-add",
         "keep-groups",
     ];
-    let output = podman(&host, &rootfs, &options, &look("exit 4"));
+    let output = run(&host, &rootfs, &options, &look("exit 4"));
     assert_eq!(output.code, 4, "{output}");
     assert_gpus_0_and_1(&output.stdout);
 }
@@ -89,7 +92,7 @@ fn without_the_groups_of_the_user_the_nodes_are_there_and_do_not_open() {
         return;
     };
     let options = ["--env", "AMD_VISIBLE_DEVICES=0,1"];
-    let seen = integration::probe::parse(&podman(&host, &rootfs, &options, &look("")).ok());
+    let seen = integration::probe::parse(&run(&host, &rootfs, &options, &look("")).ok());
     assert_eq!(seen.len(), 5);
     assert!(seen.iter().all(|node| !node.allowed()), "{seen:#?}");
 }
@@ -108,7 +111,7 @@ fn a_cdi_device_is_a_gpu() {
         &["--group-add", "keep-groups"],
     ]
     .concat();
-    assert_gpus_0_and_1(&podman(&host, &rootfs, &options, &look("")).ok());
+    assert_gpus_0_and_1(&run(&host, &rootfs, &options, &look("")).ok());
 }
 
 #[test]
@@ -118,7 +121,7 @@ fn another_gpus_node_cannot_be_made_even_privileged() {
     };
     let script = "mknod /tmp/forged c 226 129";
     for options in [&["--cap-add=MKNOD"][..], &["--privileged"]] {
-        let refused = podman(&host, &rootfs, options, script).fails(1);
+        let refused = run(&host, &rootfs, options, script).fails(1);
         assert!(refused.contains("Operation not permitted"), "{refused}");
     }
 }
@@ -128,20 +131,10 @@ fn a_container_runs_in_the_background_and_is_stopped_and_removed() {
     let Some((host, rootfs)) = host_with_podman() else {
         return;
     };
-    let call = |words: &[&str]| {
-        let common = [
-            "podman",
-            "--cgroup-manager=cgroupfs",
-            "--events-backend=none",
-            "--storage-driver=vfs",
-            "--runtime",
-            "/run/amd-container-runtime-under-test",
-        ];
-        Outcome::of(&host, &mut as_user(true, &[&common, words].concat())).unwrap()
-    };
-    let run = ["run", "-d", "--name", "c", "--network=none", "--init=false"];
+    let call = |words: &[&str]| podman(&host, words);
+    let detached = ["run", "-d", "--name", "c", "--network=none", "--init=false"];
     let sleep = ["--rootfs", &rootfs, "sleep", "1000"];
-    call(&[&run[..], &sleep].concat()).ok();
+    call(&[&detached[..], &sleep].concat()).ok();
     assert_eq!(call(&["exec", "c", "id", "-u"]).ok().trim(), "0");
     let code = call(&["exec", "c", "sh", "-c", "exit 7"]);
     assert_eq!(code.code, 7, "{code}");

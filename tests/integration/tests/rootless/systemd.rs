@@ -13,7 +13,7 @@ use integration::spec::Spec;
 use serde_json::json;
 
 use crate::fixture::{
-    GPU_GROUPS, HOME, UID, assert_gpus_0_and_1, bundle, host, look, with_user_namespace,
+    HOME, UID, as_user, assert_gpus_0_and_1, at_home, bundle, host, look, with_user_namespace,
 };
 
 const SYSTEMD: &str = "/lib/systemd/systemd";
@@ -79,21 +79,17 @@ impl Drop for UserManager<'_> {
     }
 }
 
-/// A command of the user, in a cgroup.
+/// A command of the user in the groups of the GPUs, in a cgroup.
 fn as_user_in(cgroup: &Path, words: &[&str]) -> Command {
     let script = r#"echo 0 >"$0/cgroup.procs" && exec "$@""#;
-    let (uid, gid) = (format!("--reuid={UID}"), format!("--regid={UID}"));
+    let command_of_user = as_user(true, words);
     let mut command = Command::new("sh");
     command
         .args(["-c", script])
         .arg(cgroup)
-        .args(["setpriv", &uid, &gid, "--groups", GPU_GROUPS])
-        .args(words)
-        .env("XDG_RUNTIME_DIR", HOME)
-        .env("HOME", HOME)
-        .env("USER", "user-under-test")
-        .current_dir(HOME);
-    command
+        .arg(command_of_user.get_program())
+        .args(command_of_user.get_args());
+    at_home(command)
 }
 
 fn spec() -> Spec {
