@@ -97,7 +97,20 @@ impl ContainerDir {
                 id: self.id.to_string(),
             });
         }
-        Lock::take(&self.path.join(LOCK), kind, patience).map_err(|err| match err {
+        let path = self.path.join(LOCK);
+        let lock = match Lock::take(&path, kind, patience) {
+            // Not where there is no container: another command is removing the directory, or an
+            // earlier one was killed at it.
+            Err(LockError::Gone) if self.path.join(RECORD).symlink_metadata().is_ok() => {
+                Lock::make(&path, kind, patience)
+            }
+            lock => lock,
+        };
+        lock.map_err(|err| self.not_locked(err))
+    }
+
+    fn not_locked(&self, err: LockError) -> StateError {
+        match err {
             LockError::Gone => StateError::NotExist {
                 id: self.id.to_string(),
             },
@@ -107,7 +120,7 @@ impl ContainerDir {
             },
             LockError::NotAFile => self.torn(LOCK, not_a_file()),
             LockError::Io(source) => StateError::io("cannot lock", &self.path)(source),
-        })
+        }
     }
 
     /// Takes the lock for a command that removes the container whatever its state is: what is in
@@ -133,9 +146,13 @@ impl ContainerDir {
                     let _ = holder.signal(libc::SIGKILL);
                 }
             }
+            Err(StateError::NotExist { .. }) if self.exists() => {}
             taken => return taken,
         }
-        self.lock(LockKind::Exclusive, LOCK_PATIENCE)
+        if !self.exists() {
+            return Err(self.not_locked(LockError::Gone));
+        }
+        Lock::make(&lock, LockKind::Exclusive, LOCK_PATIENCE).map_err(|err| self.not_locked(err))
     }
 
     fn torn(&self, file: &str, source: serde_json::Error) -> StateError {
@@ -213,17 +230,36 @@ impl ContainerDir {
         Ok(())
     }
 
-    /// Removes the directory; the id is free afterwards. Gone already is fine.
+    /// Removes the directory, whose lock the caller holds; the id is free afterwards. Gone already
+    /// is fine.
     ///
     /// # Errors
     /// Where an entry cannot be removed.
     pub fn remove(&self) -> Result<(), StateError> {
-        match remove_anything(&self.path) {
-            Err(err) if err.kind() != ErrorKind::NotFound => {
-                Err(StateError::io("cannot remove", &self.path)(err))
-            }
-            _ => Ok(()),
+        // The lock goes last: from then on a create can have the directory.
+        if self.path.symlink_metadata().is_ok_and(|file| file.is_dir()) {
+            self.clear()?;
+            let lock = self.path.join(LOCK);
+            unless_gone(remove_anything(&lock)).map_err(StateError::io("cannot remove", &lock))?;
         }
+        self.remove_unless_claimed()
+    }
+
+    /// Removes the directory unless somebody has locked it anew: then it is his.
+    pub(super) fn remove_unless_claimed(&self) -> Result<(), StateError> {
+        let removed = match fs::remove_dir(&self.path) {
+            Err(err) if err.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
+            Err(err) if err.kind() == ErrorKind::NotADirectory => fs::remove_file(&self.path),
+            removed => removed,
+        };
+        unless_gone(removed).map_err(StateError::io("cannot remove", &self.path))
+    }
+}
+
+fn unless_gone(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(err) if err.kind() == ErrorKind::NotFound => Ok(()),
+        result => result,
     }
 }
 

@@ -65,16 +65,32 @@ pub enum LockError {
 }
 
 impl Lock {
-    /// Takes the lock at `path`, making the file where it is missing, and waits up to
-    /// `patience` for another holder to let go.
+    /// Takes the lock at `path`, and waits up to `patience` for another holder to let go.
     ///
     /// # Errors
-    /// See [`LockError`].
+    /// See [`LockError`]; a file that is missing is [`LockError::Gone`].
     pub fn take(path: &Path, kind: LockKind, patience: Duration) -> Result<Self, LockError> {
+        Self::wait(path, kind, patience, false)
+    }
+
+    /// As [`Lock::take`], and makes the file where it is missing.
+    ///
+    /// # Errors
+    /// See [`LockError`]; a directory that is missing is [`LockError::Gone`].
+    pub fn make(path: &Path, kind: LockKind, patience: Duration) -> Result<Self, LockError> {
+        Self::wait(path, kind, patience, true)
+    }
+
+    fn wait(
+        path: &Path,
+        kind: LockKind,
+        patience: Duration,
+        create: bool,
+    ) -> Result<Self, LockError> {
         let deadline = Instant::now() + patience;
         let mut pause = FIRST_PAUSE;
         loop {
-            match Self::attempt(path, kind) {
+            match Self::attempt(path, kind, create) {
                 Err(LockError::Held { holder }) if Instant::now() < deadline => {
                     tracing::debug!(?path, holder, "waiting for the lock");
                     std::thread::sleep(pause);
@@ -85,7 +101,7 @@ impl Lock {
         }
     }
 
-    fn attempt(path: &Path, kind: LockKind) -> Result<Self, LockError> {
+    fn attempt(path: &Path, kind: LockKind, create: bool) -> Result<Self, LockError> {
         let mut in_process = IN_PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
         if in_process.contains(path) {
             return Err(LockError::Held {
@@ -95,7 +111,7 @@ impl Lock {
         let file = fs::OpenOptions::new()
             .read(true)
             .write(true)
-            .create(true)
+            .create(create)
             .truncate(false)
             .mode(0o600)
             .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
@@ -189,7 +205,7 @@ mod tests {
     fn a_held_lock_excludes_another_thread_of_the_same_process() {
         let tmp = tempfile::tempdir().unwrap();
         let path = tmp.path().join("lock");
-        let held = Lock::take(&path, LockKind::Exclusive, Duration::ZERO).unwrap();
+        let held = Lock::make(&path, LockKind::Exclusive, Duration::ZERO).unwrap();
         assert!(matches!(
             Lock::take(&path, LockKind::Exclusive, Duration::ZERO),
             Err(LockError::Held { .. })
@@ -202,7 +218,7 @@ mod tests {
     fn shared_locks_go_together_and_not_with_an_exclusive_one() {
         let tmp = tempfile::tempdir().unwrap();
         let path = tmp.path().join("lock");
-        let shared = || Lock::take(&path, LockKind::Shared, Duration::ZERO);
+        let shared = || Lock::make(&path, LockKind::Shared, Duration::ZERO);
         let (one, other) = (shared(), shared());
         assert!(one.is_ok() && other.is_ok());
         drop((one, other));
@@ -214,7 +230,7 @@ mod tests {
     fn a_signature_outlasts_the_lock_and_names_who_held_it() {
         let tmp = tempfile::tempdir().unwrap();
         let path = tmp.path().join("lock");
-        let lock = Lock::take(&path, LockKind::Exclusive, Duration::ZERO).unwrap();
+        let lock = Lock::make(&path, LockKind::Exclusive, Duration::ZERO).unwrap();
         assert_eq!(Lock::signed_by(&path), None);
         let own = ProcessRef::own().unwrap();
         lock.sign(own).unwrap();
@@ -245,7 +261,7 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let missing = tmp.path().join("gone/lock");
         assert!(matches!(
-            Lock::take(&missing, LockKind::Exclusive, Duration::ZERO),
+            Lock::make(&missing, LockKind::Exclusive, Duration::ZERO),
             Err(LockError::Gone)
         ));
     }

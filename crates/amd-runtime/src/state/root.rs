@@ -70,7 +70,7 @@ impl StateRoot {
                 }
                 Err(other) => return Err(other),
             }
-            let lock = match Lock::take(&dir.path.join(LOCK), LockKind::Exclusive, Duration::ZERO) {
+            let lock = match Lock::make(&dir.path.join(LOCK), LockKind::Exclusive, Duration::ZERO) {
                 Ok(lock) => lock,
                 // Removed between mkdir and open, or while we waited: it is free again.
                 Err(LockError::Gone) => continue,

@@ -76,6 +76,60 @@ fn what_is_in_the_place_of_a_file_is_torn_and_can_be_forced_away() {
 }
 
 #[test]
+fn a_directory_that_a_create_claims_while_it_is_removed_is_the_creates() {
+    let tmp = tempfile::tempdir().unwrap();
+    let root = StateRoot::new(tmp.path());
+    let (dir, lock) = root.claim(&id("a")).unwrap();
+    // As far as `remove` comes before another process is faster.
+    dir.clear().unwrap();
+    fs::remove_file(dir.path().join(LOCK)).unwrap();
+    drop(lock);
+    let (claimed, _lock) = root.claim(&id("a")).unwrap();
+    claimed.save(&Record::for_tests("a")).unwrap();
+
+    dir.remove_unless_claimed().unwrap();
+    assert!(claimed.record().is_ok());
+}
+
+#[test]
+fn the_lock_is_not_made_anew_in_a_directory_that_is_being_removed() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = StateRoot::new(tmp.path()).container(&id("a"));
+    fs::create_dir(dir.path()).unwrap();
+    let locked = dir.lock(LockKind::Exclusive, Duration::ZERO);
+    assert!(matches!(locked, Err(StateError::NotExist { .. })));
+    assert!(!dir.path().join(LOCK).exists());
+
+    let _lock = dir.lock_by_force(Duration::ZERO).unwrap();
+    dir.remove().unwrap();
+    assert!(!dir.exists());
+}
+
+#[test]
+fn a_container_that_has_lost_its_lock_file_can_be_locked() {
+    let tmp = tempfile::tempdir().unwrap();
+    let root = StateRoot::new(tmp.path());
+    let (dir, lock) = root.claim(&id("a")).unwrap();
+    dir.save(&Record::for_tests("a")).unwrap();
+    drop(lock);
+    fs::remove_file(dir.path().join(LOCK)).unwrap();
+    assert!(dir.lock(LockKind::Shared, Duration::ZERO).is_ok());
+}
+
+#[test]
+fn what_a_link_in_the_place_of_the_directory_names_is_not_removed() {
+    let tmp = tempfile::tempdir().unwrap();
+    let elsewhere = tmp.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(elsewhere.join("file"), "").unwrap();
+    let dir = StateRoot::new(tmp.path()).container(&id("a"));
+    std::os::unix::fs::symlink(&elsewhere, dir.path()).unwrap();
+    dir.remove().unwrap();
+    assert!(!dir.exists());
+    assert!(elsewhere.join("file").exists());
+}
+
+#[test]
 fn a_command_that_did_not_sign_is_not_killed() {
     let tmp = tempfile::tempdir().unwrap();
     let root = StateRoot::new(tmp.path());
