@@ -110,6 +110,9 @@ impl SimulatedHost {
     /// # Errors
     /// Where the program cannot be started.
     pub fn spawn(&self, command: &mut Command) -> Result<Child> {
+        // Cargo's, for tests: the loader would search folders that no host has, as many as the
+        // target folder happens to hold.
+        command.env_remove("LD_LIBRARY_PATH");
         self.inside(|| command.spawn())?
             .with_context(|| format!("cannot run {}", command.get_program().display()))
     }
