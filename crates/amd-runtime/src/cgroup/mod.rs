@@ -96,6 +96,15 @@ pub enum CgroupError {
     /// A limit could not be set.
     #[error(transparent)]
     Limit(#[from] resources::LimitError),
+    /// The cgroup would be that of a slice of systemd.
+    #[error("linux.cgroupsPath {path:?} names a slice, and systemd starts no process in a slice")]
+    Slice {
+        /// The path of the spec.
+        path: PathBuf,
+    },
+    /// An annotation for the unit cannot be followed.
+    #[error(transparent)]
+    Annotation(#[from] systemd::AnnotationError),
     /// systemd did not do its part.
     #[error("the unit of the container")]
     Unit(#[from] systemd::BusError),
@@ -126,6 +135,11 @@ impl CgroupError {
                 "a rootless container has limits where systemd makes its cgroup \
                  (--systemd-cgroup), or where linux.cgroupsPath names one that this user owns"
             }
+            Self::Slice { .. } => {
+                "name the slice in the first part and the container in the last, as in \
+                 \"system.slice:docker:0123\""
+            }
+            Self::Annotation(err) => return Some(err.hint()),
             Self::Unit(systemd::BusError::Connect { .. }) => {
                 "systemd must run for this user (a login session, or `loginctl enable-linger`); \
                  without it: `podman --cgroup-manager=cgroupfs`, or no --systemd-cgroup"

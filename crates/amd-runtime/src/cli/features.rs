@@ -37,7 +37,7 @@ fn features() -> serde_json::Value {
         "linux": {
             "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
             "cgroup": {
-                "v1": true, "v2": true, "systemd": true, "systemdUser": false, "rdma": true,
+                "v1": true, "v2": true, "systemd": true, "systemdUser": true, "rdma": true,
             },
             "seccomp": {
                 "enabled": true,
@@ -58,6 +58,7 @@ fn features() -> serde_json::Value {
             "intelRdt": {"enabled": true},
             "mountExtensions": {"idmap": {"enabled": true}},
         },
+        "potentiallyUnsafeConfigAnnotations": ["org.systemd.property."],
         "annotations": {
             "amd.com/gpu": "AMD_VISIBLE_DEVICES",
             "org.opencontainers.runc.checkpoint.enabled": "false",

@@ -18,6 +18,7 @@ use super::undo::{Undo, recover};
 use super::{ContainerId, Runtime, write_pid};
 use crate::cgroup::out_of_reach::{Hidden, path_of_none};
 use crate::cgroup::resources::{Resources, Unsupported};
+use crate::cgroup::systemd::properties_of;
 use crate::cgroup::visit::{Visit, join};
 use crate::cgroup::{Cgroup, CgroupError};
 use crate::device_cgroup::{DeviceCgroupError, DeviceRule, DeviceTable, prepare, rules_from_spec};
@@ -136,6 +137,10 @@ impl Runtime {
             record.gpus = grant.gpus;
             granted_nodes = grant.edits.device_nodes;
         }
+        let asked = match &unit {
+            Some(_) => properties_of(&record.annotations).map_err(CgroupError::from)?,
+            None => Vec::new(),
+        };
         let reservation = self.reserve(&record, gpus)?;
         let mut limits = take_limits(&mut spec)?;
         if cgroup.is_none() && limits != Resources::default() {
@@ -164,7 +169,8 @@ impl Runtime {
         let keeper = match &unit {
             Some(unit) => {
                 let table = DeviceTable::of_container(&rules).map_err(DeviceCgroupError::from)?;
-                Some(unit.start(&limits, &table).map_err(CgroupError::from)?)
+                let started = unit.start(asked, &limits, &table);
+                Some(started.map_err(CgroupError::from)?)
             }
             None => {
                 cgroup.make(limits.need_domain())?;

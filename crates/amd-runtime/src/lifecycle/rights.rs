@@ -46,6 +46,10 @@ impl Runtime {
             ))
         };
         let unit = Unit::of(path).ok_or_else(bad_path)?;
+        if unit.is_slice() {
+            let path = path.to_owned();
+            return Err(CgroupError::Slice { path }.into());
+        }
         let unified = matches!(get_cgroup_setup(), Ok(CgroupSetup::Unified));
         if !unified || !Path::new("/run/systemd/system").is_dir() {
             return Err(Error::Usage(

@@ -170,3 +170,43 @@ fn limits_are_those_of_the_scope() {
     assert_eq!(max.unwrap().unwrap().trim(), "77");
     systemd.call(&["delete", "--force", "c"]).ok();
 }
+
+#[test]
+fn annotations_are_properties_of_the_scope_and_a_slice_is_refused() {
+    let Some(host) = host() else { return };
+    let Some(systemd) = UserManager::start(&host) else {
+        return;
+    };
+    let annotated = |path: &str, timeout: &str| {
+        let annotations = json!({"org.systemd.property.TimeoutStopSec": timeout});
+        let spec = spec().args(&["sleep", "1000"]).cgroups_path(path);
+        bundle(&host, "c", spec.set("/annotations", annotations))
+    };
+    let run = |bundle: &Path| {
+        let bundle = bundle.to_str().unwrap();
+        systemd.call(&["run", "--detach", "--bundle", bundle, "c"])
+    };
+    run(annotated("user.slice:test:c", "7").path()).ok();
+    let show = [
+        "systemctl",
+        "--user",
+        "show",
+        "test-c.scope",
+        "-p",
+        "TimeoutStopUSec",
+    ];
+    let mut show = as_user_in(&systemd.cgroup.join("commands"), &show);
+    let shown = Outcome::of(&host, &mut show).unwrap().ok();
+    assert_eq!(shown.trim(), "TimeoutStopUSec=7s");
+    systemd.call(&["delete", "--force", "c"]).ok();
+
+    for (path, timeout, message) in [
+        ("user.slice:test:c", "soon", "\"soon\" is no value"),
+        ("user.slice:test:c.slice", "7", "names a slice"),
+    ] {
+        let said = run(annotated(path, timeout).path()).fails(1);
+        assert!(said.contains(message) && said.contains("hint: "), "{said}");
+        let scope = systemd.scope("c");
+        assert!(!host.inside(|| scope.exists()).unwrap(), "{path}");
+    }
+}

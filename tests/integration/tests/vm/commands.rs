@@ -35,7 +35,11 @@ fn bundle(change: impl FnOnce(&mut Value)) {
 }
 
 fn command(words: &[&str]) -> Command {
-    let mut command = Command::new(RUNTIME);
+    command_of(RUNTIME, words)
+}
+
+fn command_of(runtime: &str, words: &[&str]) -> Command {
+    let mut command = Command::new(runtime);
     command.arg("--systemd-cgroup").args(words);
     // Whoever reads to the end of a pipe would wait for the container.
     command
@@ -131,4 +135,87 @@ fn creates_and_deletes_never_wait_for_systemd_in_vain() {
         assert!(took < Duration::from_secs(20), "round {round}: {took:?}");
     }
     nothing_is_left("after all rounds");
+}
+
+#[test]
+#[serial]
+fn annotations_set_the_properties_of_the_unit_that_they_set_with_runc() {
+    if !in_vm() {
+        return;
+    }
+    bundle(|spec| {
+        spec["annotations"] = json!({
+            "org.systemd.property.TimeoutStopSec": "uint32 7",
+            "org.systemd.property.CollectMode": "'inactive-or-failed'",
+            "org.systemd.property.Before": "['shutdown.target', 'reboot.target']",
+            "org.systemd.property.MemoryHigh": "uint64 0x4000000",
+        });
+    });
+    let shown = |runtime: &str| {
+        let words = ["create", "--bundle", BUNDLE, "it"];
+        assert!(command_of(runtime, &words).status().unwrap().success());
+        let names = ["TimeoutStopUSec", "CollectMode", "Before", "MemoryHigh"];
+        let options = names.map(|name| ["-p", name]).concat();
+        let shown = ok(&[&["systemctl", "show", UNIT], &options[..]].concat());
+        ok(&[runtime, "delete", "--force", "it"]);
+        nothing_is_left(runtime);
+        shown
+    };
+    let ours = shown(RUNTIME);
+    for line in [
+        "TimeoutStopUSec=7s",
+        "CollectMode=inactive-or-failed",
+        "MemoryHigh=67108864",
+    ] {
+        assert!(ours.lines().any(|shown| shown == line), "{line}: {ours}");
+    }
+    assert!(ours.contains("reboot.target"), "{ours}");
+    assert_eq!(ours, shown("runc"));
+}
+
+#[test]
+#[serial]
+fn a_unit_that_cannot_be_as_asked_for_is_refused_and_leaves_nothing() {
+    if !in_vm() {
+        return;
+    }
+    let annotation =
+        |name: &str, value: &str| json!({format!("org.systemd.property.{name}"): value});
+    for (path, annotations, said) in [
+        (
+            "system.slice:tests:it",
+            annotation("TimeoutStopSec", "soon"),
+            "\"soon\" is no value",
+        ),
+        (
+            "system.slice:tests:it",
+            annotation("PIDs", "[uint32 1]"),
+            "the property is set by the runtime",
+        ),
+        // systemd's own word.
+        (
+            "system.slice:tests:it",
+            annotation("NoSuchProperty", "true"),
+            "NoSuchProperty",
+        ),
+        ("system.slice:tests:it.slice", json!({}), "names a slice"),
+    ] {
+        bundle(|spec| {
+            spec["annotations"] = annotations;
+            spec["linux"]["cgroupsPath"] = json!(path);
+        });
+        let words = [
+            RUNTIME,
+            "--systemd-cgroup",
+            "create",
+            "--bundle",
+            BUNDLE,
+            "it",
+        ];
+        let output = run(&words);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{said}");
+        assert!(error.contains(said), "{said}: {error}");
+        nothing_is_left(said);
+    }
 }

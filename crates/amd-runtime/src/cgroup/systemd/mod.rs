@@ -7,7 +7,9 @@
 //! devices and limits is what is in force: so `systemctl daemon-reload`, after which systemd writes
 //! anew what it knows of a unit, changes nothing.
 
+mod annotations;
 mod bus;
+mod gvariant;
 mod keeper;
 mod manager;
 mod properties;
@@ -21,6 +23,7 @@ use self::wire::Value;
 use super::resources::Resources;
 use crate::device_cgroup::DeviceTable;
 
+pub use self::annotations::{AnnotationError, properties_of};
 pub use self::bus::BusError;
 pub use self::keeper::Keeper;
 pub use self::properties::{Property, of_devices, of_limits};
@@ -90,12 +93,23 @@ impl Unit {
         Some(path.join(&self.name))
     }
 
-    /// Starts the unit, with these limits and device rules. It is there, and in force, until the
-    /// keeper is dropped, or the last process that was put into its cgroup has ended.
+    /// Whether it is a slice: systemd keeps no processes in one.
+    pub fn is_slice(&self) -> bool {
+        self.name.ends_with(".slice")
+    }
+
+    /// Starts the unit, with the properties that were `asked` for, and these limits and device
+    /// rules, which come after them. It is there, and in force, until the keeper is dropped, or the
+    /// last process that was put into its cgroup has ended.
     ///
     /// # Errors
     /// Where systemd cannot be reached or refuses, as it does where there is such a unit.
-    pub fn start(&self, limits: &Resources, table: &DeviceTable) -> Result<Keeper, BusError> {
+    pub fn start(
+        &self,
+        asked: Vec<Property>,
+        limits: &Resources,
+        table: &DeviceTable,
+    ) -> Result<Keeper, BusError> {
         let keeper = Keeper::start()?;
         let mut bus = Bus::connect(&self.manager)?;
         // One that failed is in the way of another.
@@ -103,6 +117,7 @@ impl Unit {
             let _ = bus.call("ResetFailedUnit", &[self.name.as_str().into()]);
         }
         let mut properties = self.properties(keeper.pid());
+        properties.extend(asked);
         if self.manager.enforces_devices() {
             properties.extend(of_devices(table));
         }
@@ -219,6 +234,7 @@ mod tests {
             ("a.slice:p:b.slice", "b.slice", "a.slice"),
         ] {
             let unit = Unit::of(Path::new(path)).unwrap();
+            assert_eq!(unit.is_slice(), name.ends_with(".slice"), "{path}");
             assert_eq!(
                 (unit.name.as_str(), unit.slice.as_str()),
                 (name, slice),
@@ -263,7 +279,7 @@ mod tests {
             ("PIDs", Value::Pids(vec![7])),
             ("DefaultDependencies", false.into()),
         ] {
-            let property = Property { name, value };
+            let property = Property::new(name, value);
             assert!(properties.contains(&property), "{property:?}");
         }
     }

@@ -1,6 +1,8 @@
 //! Device rules and limits as properties of a unit (systemd.resource-control(5); runc's package
 //! cgroups/systemd). Pure data.
 
+use std::borrow::Cow;
+
 use super::wire::Value;
 use crate::cgroup::resources::{Resources, cpu_weight, swap_of};
 use crate::device_cgroup::rule::NodeKind;
@@ -11,18 +13,18 @@ use crate::device_cgroup::{Access, DeviceTable};
 const NO_LIMIT: u64 = u64::MAX;
 
 /// A property of a unit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Property {
     /// Its name on the bus.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Its value.
     pub value: Value,
 }
 
 impl Property {
-    pub(super) fn new(name: &'static str, value: impl Into<Value>) -> Self {
+    pub(super) fn new(name: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
         Self {
-            name,
+            name: name.into(),
             value: value.into(),
         }
     }
@@ -151,9 +153,8 @@ mod tests {
     use super::*;
     use crate::device_cgroup::rules_from_spec;
 
-    fn limits(json: serde_json::Value) -> Vec<(&'static str, Value)> {
-        let all = of_limits(&serde_json::from_value(json).unwrap());
-        all.into_iter().map(|p| (p.name, p.value)).collect()
+    fn limits(json: serde_json::Value) -> Vec<Property> {
+        of_limits(&serde_json::from_value(json).unwrap())
     }
 
     #[test]
@@ -203,20 +204,23 @@ mod tests {
                 "pids": {"limit": 0},
             })),
             [
-                ("MemoryMax", 30_u64.into()),
-                ("MemoryLow", NO_LIMIT.into()),
-                ("MemorySwapMax", 20_u64.into()),
-                ("CPUWeight", 100_u64.into()),
-                ("CPUQuotaPeriodUSec", 100_000_u64.into()),
-                ("CPUQuotaPerSecUSec", 510_000_u64.into()),
-                ("TasksMax", 1_u64.into()),
-                ("AllowedCPUs", Value::Bytes(vec![0b11, 0b10])),
+                Property::new("MemoryMax", 30_u64),
+                Property::new("MemoryLow", NO_LIMIT),
+                Property::new("MemorySwapMax", 20_u64),
+                Property::new("CPUWeight", 100_u64),
+                Property::new("CPUQuotaPeriodUSec", 100_000_u64),
+                Property::new("CPUQuotaPerSecUSec", 510_000_u64),
+                Property::new("TasksMax", 1_u64),
+                Property::new("AllowedCPUs", Value::Bytes(vec![0b11, 0b10])),
             ]
         );
-        assert_eq!(limits(json!({"cpu": {"quota": -1}}))[0].1, NO_LIMIT.into());
+        assert_eq!(
+            limits(json!({"cpu": {"quota": -1}}))[0].value,
+            NO_LIMIT.into()
+        );
         assert_eq!(
             limits(json!({"cpu": {"idle": 1, "shares": 5}})),
-            [("CPUWeight", 0_u64.into())]
+            [Property::new("CPUWeight", 0_u64)]
         );
         assert!(limits(json!({"memory": {"limit": 0}, "pids": {}})).is_empty());
     }

@@ -1,16 +1,119 @@
 //! Messages as D-Bus puts them in bytes (D-Bus specification, "Marshaling" and "Message Format").
 
+use std::borrow::Cow;
+
 use super::properties::Property;
 
-/// A value of a message.
+/// The type of a value that has been written by people.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// `b`
+    Bool,
+    /// `y`
+    Byte,
+    /// `n`
+    Int16,
+    /// `q`
+    Uint16,
+    /// `i`
+    Int32,
+    /// `u`
+    Uint32,
+    /// `x`
+    Int64,
+    /// `t`
+    Uint64,
+    /// `d`
+    Double,
+    /// `s`
+    Text,
+    /// `o`
+    Path,
+    /// `a` and the type of what is in it.
+    Array(Box<Type>),
+}
+
+impl Type {
+    /// The type that a signature is; `None` for any other.
+    pub fn of(signature: &str) -> Option<Self> {
+        const DEEPEST: usize = 32;
+        let element = signature.trim_start_matches('a');
+        let depth = signature.len() - element.len();
+        let innermost = match element {
+            "b" => Self::Bool,
+            "y" => Self::Byte,
+            "n" => Self::Int16,
+            "q" => Self::Uint16,
+            "i" => Self::Int32,
+            "u" => Self::Uint32,
+            "x" => Self::Int64,
+            "t" => Self::Uint64,
+            "d" => Self::Double,
+            "s" => Self::Text,
+            "o" => Self::Path,
+            _ => return None,
+        };
+        let in_array = |of, _| Self::Array(Box::new(of));
+        (depth <= DEEPEST).then(|| (0..depth).fold(innermost, in_array))
+    }
+
+    /// Its signature.
+    pub fn signature(&self) -> String {
+        let basic = match self {
+            Self::Array(of) => return format!("a{}", of.signature()),
+            Self::Bool => "b",
+            Self::Byte => "y",
+            Self::Int16 => "n",
+            Self::Uint16 => "q",
+            Self::Int32 => "i",
+            Self::Uint32 => "u",
+            Self::Int64 => "x",
+            Self::Uint64 => "t",
+            Self::Double => "d",
+            Self::Text => "s",
+            Self::Path => "o",
+        };
+        basic.to_owned()
+    }
+
+    /// What it is aligned to, in bytes.
+    fn alignment(&self) -> usize {
+        match self {
+            Self::Byte => 1,
+            Self::Int16 | Self::Uint16 => 2,
+            Self::Int64 | Self::Uint64 | Self::Double => 8,
+            _ => 4,
+        }
+    }
+}
+
+/// A value of a message.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// `b`
     Bool(bool),
+    /// `y`
+    Byte(u8),
+    /// `n`
+    Int16(i16),
+    /// `q`
+    Uint16(u16),
+    /// `i`
+    Int32(i32),
+    /// `u`
+    Uint32(u32),
+    /// `x`
+    Int64(i64),
     /// `t`
     Number(u64),
+    /// `d`
+    Double(f64),
     /// `s`
     Text(String),
+    /// `o`
+    Path(String),
+    /// An array of values that are of this type.
+    Array(Type, Vec<Value>),
     /// `ay`
     Bytes(Vec<u8>),
     /// `au`: process ids.
@@ -42,17 +145,27 @@ impl From<&str> for Value {
 }
 
 impl Value {
-    fn signature(&self) -> &'static str {
-        match self {
+    fn signature(&self) -> Cow<'static, str> {
+        let known = match self {
+            Self::Array(of, _) => return format!("a{}", of.signature()).into(),
             Self::Bool(_) => "b",
+            Self::Byte(_) => "y",
+            Self::Int16(_) => "n",
+            Self::Uint16(_) => "q",
+            Self::Int32(_) => "i",
+            Self::Uint32(_) => "u",
+            Self::Int64(_) => "x",
             Self::Number(_) => "t",
+            Self::Double(_) => "d",
             Self::Text(_) => "s",
+            Self::Path(_) => "o",
             Self::Bytes(_) => "ay",
             Self::Pids(_) => "au",
             Self::NoUnits => "a(sa(sv))",
             Self::Devices(_) => "a(ss)",
             Self::Properties(_) => "a(sv)",
-        }
+        };
+        known.into()
     }
 }
 
@@ -65,9 +178,14 @@ impl Marshal {
         self.0.resize(self.0.len().next_multiple_of(to), 0);
     }
 
+    /// A number, aligned to its own size.
+    fn number<const SIZE: usize>(&mut self, bytes: [u8; SIZE]) {
+        self.align(SIZE);
+        self.0.extend(bytes);
+    }
+
     pub(super) fn u32(&mut self, value: u32) {
-        self.align(4);
-        self.0.extend(value.to_le_bytes());
+        self.number(value.to_le_bytes());
     }
 
     pub(super) fn text(&mut self, text: &str) {
@@ -96,11 +214,18 @@ impl Marshal {
     fn value(&mut self, value: &Value) {
         match value {
             Value::Bool(value) => self.u32(u32::from(*value)),
-            Value::Number(value) => {
-                self.align(8);
-                self.0.extend(value.to_le_bytes());
-            }
-            Value::Text(text) => self.text(text),
+            Value::Byte(value) => self.0.push(*value),
+            Value::Int16(value) => self.number(value.to_le_bytes()),
+            Value::Uint16(value) => self.number(value.to_le_bytes()),
+            Value::Int32(value) => self.number(value.to_le_bytes()),
+            Value::Uint32(value) => self.number(value.to_le_bytes()),
+            Value::Int64(value) => self.number(value.to_le_bytes()),
+            Value::Number(value) => self.number(value.to_le_bytes()),
+            Value::Double(value) => self.number(value.to_le_bytes()),
+            Value::Text(text) | Value::Path(text) => self.text(text),
+            Value::Array(of, items) => self.array(of.alignment(), |out| {
+                items.iter().for_each(|item| out.value(item));
+            }),
             Value::Bytes(bytes) => self.array(1, |out| out.0.extend(bytes)),
             Value::Pids(pids) => self.array(4, |out| pids.iter().for_each(|pid| out.u32(*pid))),
             Value::NoUnits => self.array(8, |_| {}),
@@ -114,8 +239,8 @@ impl Marshal {
             Value::Properties(properties) => self.array(8, |out| {
                 for property in properties {
                     out.align(8);
-                    out.text(property.name);
-                    out.signature(property.value.signature());
+                    out.text(&property.name);
+                    out.signature(&property.value.signature());
                     out.value(&property.value);
                 }
             }),
@@ -128,7 +253,7 @@ pub(super) fn method_call(serial: u32, member: &str, arguments: &[Value]) -> Vec
     let mut body = Marshal::default();
     let mut signature = String::new();
     for argument in arguments {
-        signature.push_str(argument.signature());
+        signature.push_str(&argument.signature());
         body.value(argument);
     }
     const LITTLE_ENDIAN: u8 = b'l';
@@ -218,6 +343,36 @@ mod tests {
         assert_eq!(out.0[8..], expected[8..]);
         assert_eq!(out.0.len(), expected.len());
         assert_eq!(out.0[0] as usize, expected.len() - 8);
+    }
+
+    #[test]
+    fn values_of_all_types_are_aligned_to_their_size() {
+        let texts = Value::Array(Type::Text, vec!["a".into(), "b".into()]);
+        let wide = Value::Array(Type::Uint64, vec![1_u64.into()]);
+        for (value, signature, bytes) in [
+            (Value::Byte(1), "y", &b"\x01"[..]),
+            (Value::Int16(-2), "n", b"\0\xfe\xff"),
+            (Value::Uint16(2), "q", b"\0\x02\0"),
+            (Value::Int32(-2), "i", b"\0\0\0\xfe\xff\xff\xff"),
+            (Value::Int64(2), "x", b"\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0"),
+            (Value::Double(2.0), "d", b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x40"),
+            (Value::Path("/".into()), "o", b"\0\0\0\x01\0\0\0/\0"),
+            (
+                texts,
+                "as",
+                b"\0\0\0\x0e\0\0\0\x01\0\0\0a\0\0\0\x01\0\0\0b\0",
+            ),
+            (wide, "at", b"\0\0\0\x08\0\0\0\x01\0\0\0\0\0\0\0"),
+        ] {
+            let mut out = Marshal(vec![b'x']);
+            out.value(&value);
+            assert_eq!(&out.0[1..], bytes, "{value:?}");
+            assert_eq!(value.signature(), signature);
+            assert_eq!(
+                Type::of(signature).map(|kind| kind.signature()).as_deref(),
+                Some(signature)
+            );
+        }
     }
 
     #[test]
