@@ -13,6 +13,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target=$(readlink -m "${CARGO_TARGET_DIR:-target}")
 dir=$(readlink -m "${VM_DIR:-$target/vm}")
 vm() { vagrant/qemu.sh "$1" "$dir" "${@:2}"; }
+# What each line that passes took: under emulation a test is a matter of seconds or of a minute.
+clocked() {
+    local last=$SECONDS line
+    while IFS= read -r line; do
+        printf '%4d s  %s\n' $((SECONDS - last)) "$line"
+        last=$SECONDS
+    done
+}
 step() { echo "=== $* (after $SECONDS s)"; }
 
 scripts/vm-deps.sh
@@ -66,7 +74,7 @@ step "testing"
 mkdir -p "$dir/log"
 status=0
 vm ssh "date -s @$(date +%s) >/dev/null; AMD_VM_TESTS=1 /root/vm-tests --test-threads=1 ${VM_FILTER:-}" 2>&1 |
-    tee "$dir/log/tests" || status=$?
+    clocked | tee "$dir/log/tests" || status=$?
 vm ssh 'journalctl --no-pager -b' >"$dir/log/journal" || true
 step "done; logs are in $dir/log"
 exit "$status"
