@@ -190,3 +190,39 @@ fn a_hook_that_takes_too_long_is_killed() {
         assert!(outcome.stderr.contains(&says), "{outcome}");
     }
 }
+
+/// runc's order: a hook makes the network device that a kernel parameter is about, and puts
+/// files where the container can only read, or not look.
+#[test]
+fn kernel_parameters_and_protected_paths_come_after_the_hooks_of_create() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host);
+    for point in ["prestart", "createRuntime", "createContainer"] {
+        // Each can see the container's files: by its init's root, or in its mount namespace.
+        let script = "rootfs=$1; state=$(cat); pid=$(echo $state | sed 's/.*\"pid\":\\([0-9]*\\).*/\\1/'); \
+             case $2 in createContainer) ;; *) rootfs=/proc/$pid/root$rootfs ;; esac; \
+             echo 1 > $rootfs/protected/written && cat $rootfs/hidden/file > /run/seen/hidden";
+        let spec = Spec::docker()
+            .set("/linux/sysctl", json!({"net.ipv4.ip_forward": "1"}))
+            .set("/linux/readonlyPaths", json!(["/protected"]))
+            .set("/linux/maskedPaths", json!(["/hidden"]))
+            .sh(
+                "cat /protected/written; echo 2 > /protected/written || ls /hidden; \
+                 cat /proc/sys/net/ipv4/ip_forward",
+            );
+        let rootfs = format!("/run/bundles/{point}/rootfs");
+        let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", script, "sh", rootfs, point]});
+        let spec = spec.push(&format!("/hooks/{point}"), hook);
+        let bundle = Bundle::new(&host, point, spec);
+        let rootfs = bundle.in_rootfs("/");
+        let made = host.inside(|| {
+            fs::create_dir(rootfs.join("protected"))?;
+            fs::create_dir(rootfs.join("hidden"))?;
+            fs::write(rootfs.join("hidden/file"), point)
+        });
+        made.unwrap().unwrap();
+        assert_eq!(runtime.run(&bundle).ok(), "1\n1\n", "{point}");
+        let seen = host.inside(|| fs::read_to_string("/run/seen/hidden"));
+        assert_eq!(seen.unwrap().unwrap(), point);
+    }
+}

@@ -51,6 +51,43 @@ fn an_executed_process_is_in_the_containers_user_namespace() {
     assert_ne!(runtime.call(&words).code, 0);
 }
 
+/// As with `docker run --network container:OTHER` where users are remapped. libcontainer joins
+/// the user namespace first, and then may not join another's.
+#[test]
+fn a_container_with_a_user_namespace_can_join_namespaces_of_another() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host);
+    let sleeper = Spec::docker().args(&["sleep", "1000"]);
+    runtime.up(&Bundle::new(&host, "other", sleeper.clone()));
+    let other = runtime.state("other")["pid"].clone();
+    let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+    // Those of the runtime, and of the host's first process.
+    let script = "for ns in net uts; do \
+        test $(readlink /proc/self/ns/$ns) = $(readlink /proc/1/ns/$ns) && echo $ns; \
+        done > /run/of_hook";
+    let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", script]});
+    let namespaces: Vec<_> = [("network", "net"), ("ipc", "ipc"), ("uts", "uts")]
+        .map(|(kind, name)| json!({"type": kind, "path": format!("/proc/{other}/ns/{name}")}))
+        .into_iter()
+        .chain(["mount", "pid", "user"].map(|kind| json!({"type": kind})))
+        .collect();
+    // Of what is mounted these depend on the namespaces' owner.
+    let spec = ["/sys/fs/cgroup", "/sys", "/dev/mqueue"]
+        .iter()
+        .fold(sleeper, |spec, mount| spec.without_mount(mount))
+        .set("/linux/namespaces", json!(namespaces))
+        .set("/linux/uidMappings", map.clone())
+        .set("/linux/gidMappings", map)
+        .push("/hooks/createRuntime", hook);
+    runtime.up(&Bundle::new(&host, ID, spec));
+
+    let script = "for ns in net ipc uts; do readlink /proc/self/ns/$ns; done";
+    let of = |id: &str| runtime.exec(id, &["sh", "-c", script]).ok();
+    assert_eq!(of(ID), of("other"));
+    let of_hook = host.inside(|| fs::read_to_string("/run/of_hook"));
+    assert_eq!(of_hook.unwrap().unwrap(), "net\nuts\n");
+}
+
 /// A shared library that leaves a file when it is loaded.
 #[allow(clippy::unwrap_used, reason = "a test stands on it")]
 fn library() -> Vec<u8> {

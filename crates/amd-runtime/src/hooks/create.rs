@@ -10,6 +10,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sched::{CloneFlags, setns};
+use nix::unistd::getppid;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -26,8 +28,20 @@ struct Batch {
     lists: Vec<(When, Vec<Hook>)>,
     state: HookState,
     dir: PathBuf,
+    /// Namespaces to go back to, by numbers of files of the process that started it.
+    home: Vec<RawFd>,
     /// The descriptor that it writes a failure to.
     report: RawFd,
+}
+
+/// Where hooks run.
+#[derive(Debug)]
+pub struct Place<'p> {
+    /// The container's root filesystem, for those that run in its namespaces.
+    pub rootfs: &'p Path,
+    /// Files of this process for the namespaces of the runtime, where it is in others
+    /// meanwhile, for those that run in the runtime's.
+    pub home: Vec<RawFd>,
 }
 
 /// Where `create` must not be called.
@@ -47,10 +61,10 @@ pub struct NotReady;
 pub fn told(
     hooks: &Hooks,
     state: &HookState,
-    rootfs: &Path,
+    place: Place<'_>,
     report: BorrowedFd<'_>,
 ) -> Result<Value, NotReady> {
-    let runner = |points: &[When], dir: &Path| {
+    let runner = |points: &[When], dir: &Path, home: Vec<RawFd>| {
         let lists: Vec<_> = points
             .iter()
             .map(|when| (*when, hooks.at(*when).to_vec()))
@@ -63,6 +77,7 @@ pub fn told(
             lists,
             state: state.clone(),
             dir: dir.to_owned(),
+            home,
             report: report.as_raw_fd(),
         });
         json!([{
@@ -71,8 +86,9 @@ pub fn told(
             "env": [format!("{VARIABLE}={batch}")],
         }])
     };
-    let create_runtime = runner(&[When::Prestart, When::CreateRuntime], &state.bundle);
-    let create_container = runner(&[When::CreateContainer], rootfs);
+    let of_runtime = [When::Prestart, When::CreateRuntime];
+    let create_runtime = runner(&of_runtime, &state.bundle, place.home);
+    let create_container = runner(&[When::CreateContainer], place.rootfs, Vec::new());
     if create_runtime.is_null() && create_container.is_null() {
         return Ok(Value::Null);
     }
@@ -109,10 +125,20 @@ pub(crate) fn run_if_asked() -> Option<i32> {
     })
 }
 
+/// Joins the namespace that the parent of this process has open.
+fn go_home(number: RawFd) -> std::io::Result<()> {
+    let namespace = File::open(format!("/proc/{}/fd/{number}", getppid()))?;
+    Ok(setns(namespace, CloneFlags::empty())?)
+}
+
 fn run_batch(batch: Batch) -> Result<(), String> {
     // libcontainer's state, of which only the pid is news.
     let told: Value = serde_json::from_reader(std::io::stdin())
         .map_err(|err| format!("the state of the container: {err}"))?;
+    for number in &batch.home {
+        go_home(*number)
+            .map_err(|err| format!("cannot go back to the runtime's namespaces: {err}"))?;
+    }
     // The working directory of a host may be closed to the root of a user namespace.
     if let Err(err) = std::env::set_current_dir(&batch.dir) {
         tracing::warn!("hooks do not run in {:?}: {err}", batch.dir);
@@ -120,7 +146,7 @@ fn run_batch(batch: Batch) -> Result<(), String> {
     for (when, hooks) in &batch.lists {
         let pid = if *when == When::CreateContainer {
             // The init that started this process, in the PID namespace of both.
-            nix::unistd::getppid().as_raw()
+            getppid().as_raw()
         } else {
             told["pid"]
                 .as_i64()

@@ -13,6 +13,7 @@ use super::causes::Causes;
 use super::grant::Grant;
 use super::limits::take_limits;
 use super::loopback;
+use super::named_namespaces::NamedNamespaces;
 use super::rights::must_be_in;
 use super::undo::{Undo, recover};
 use super::{ContainerId, Runtime, write_pid};
@@ -152,7 +153,12 @@ impl Runtime {
         let at_work = dir.set_to_work()?;
         let causes = Causes::new().map_err(Error::system("memfd_create"))?;
         let state = HookState::of(&record, 0, "creating");
-        let of_create = hooks::create::told(&hooks, &state, &bundle.rootfs, causes.file())?;
+        let named = NamedNamespaces::take_from(&mut spec)?;
+        let place = hooks::create::Place {
+            rootfs: &bundle.rootfs,
+            home: named.home(),
+        };
+        let of_create = hooks::create::told(&hooks, &state, place, causes.file())?;
         write_spec(&dir.spec_path(), &whole)?;
         if cgroup.is_none() {
             spec["linux"]["cgroupsPath"] = path_of_none(id.as_str()).into();
@@ -188,6 +194,10 @@ impl Runtime {
         let start_hooks = hooks.at(When::StartContainer).to_vec();
         let init = Init::new(plan, start_hooks, state, &dir.agent_socket())
             .map_err(Error::system("cannot listen for the seccomp agent"))?;
+        let init = match &rootfs {
+            Some(handover) => init.finishing(handover.finish()),
+            None => init,
+        };
         // Hooks that are run from this process stay where it is. To move there and back is
         // of use for the root of a cgroup namespace alone.
         let has_runtime_hooks = [When::Prestart, When::CreateRuntime]
@@ -204,7 +214,9 @@ impl Runtime {
             causes: &causes,
         };
         let hidden = cgroup.is_none().then(Hidden::enter).transpose()?;
+        let stay = named.enter()?;
         let built = build(&dir, &options_of_build, init);
+        drop(stay);
         let is_there = visit.is_some();
         drop(visit);
         drop(hidden);

@@ -11,6 +11,7 @@ mod freeze;
 mod grant;
 mod limits;
 mod loopback;
+mod named_namespaces;
 mod reap;
 mod reservation;
 mod rights;

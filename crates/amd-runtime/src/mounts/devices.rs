@@ -121,21 +121,6 @@ impl Parent {
     }
 }
 
-/// Puts the container's /dev/null where its terminal will be, in a /dev that becomes
-/// read-only before: libcontainer opens what is at /dev/console for writing, which a file
-/// would refuse then, and covers it.
-///
-/// # Errors
-/// Where it cannot be put there.
-pub fn prepare_console(root: &Root) -> Result<()> {
-    let (console, null) = (Path::new("/dev/console"), Path::new("/dev/null"));
-    let what = || at("make", console);
-    let null = root.find(null).step(what)?;
-    let console = root.file(console).step(what)?;
-    let node = mount_api::clone_tree(null.as_fd(), c"", false).step(what)?;
-    mount_api::attach(node.as_fd(), console.as_fd()).step(what)
-}
-
 fn link(parents: &mut Parents<'_>, path: &Path, target: &str) -> Result<()> {
     let (parent, name) = parents.get(path).step(|| at("make", path))?;
     match symlinkat(target, &parent.dir, name) {

@@ -28,7 +28,7 @@ use super::error::{MountError, Result, Step, at};
 use super::plan::Plan;
 use super::root::Root;
 use super::sources::{self, Sources};
-use super::{devices, no_pivot, protect, sysctl};
+use super::{devices, no_pivot};
 use crate::error::chain;
 use crate::state::{ProcessRef, write_atomically};
 
@@ -199,17 +199,7 @@ fn inside(plan: &Plan, sources: &Sources, own_cgroup: Option<PathBuf>) -> Result
     if let Some(nodes) = &plan.devices {
         devices::populate(&root, sources, nodes, plan.has_user_namespace())?;
     }
-    if plan.has_read_only_console() {
-        devices::prepare_console(&root)?;
-    }
     make_cwd(&root, &plan.cwd)?;
-    sysctl::write(&plan.sysctl)?;
-    for mount in plan.mounts.iter().filter(|mount| mount.is_read_only_late()) {
-        protect::make_read_only(&root, mount)?;
-    }
-    protect::read_only_paths(&root, &plan.readonly)?;
-    protect::mask_paths(&root, &plan.masked, plan.label.as_deref())?;
-    propagate_below(&root, plan.propagation, apart)?;
     if plan.no_pivot {
         no_pivot::hide_host(&plan.rootfs)?;
     }
@@ -226,15 +216,4 @@ fn make_cwd(root: &Root, cwd: &Path) -> Result<()> {
             .step(|| at("make the working directory", cwd)),
         _ => Ok(()),
     }
-}
-
-/// `rshared` and `runbindable` are for all mounts of the container. libcontainer sets the
-/// type of the root alone, after pivot_root(2), which takes no shared root.
-fn propagate_below(root: &Root, propagation: u64, apart: u64) -> Result<()> {
-    let late = libc::MS_SHARED | libc::MS_UNBINDABLE;
-    if propagation & libc::MS_REC == 0 || propagation & late == 0 {
-        return Ok(());
-    }
-    propagate(root.dir(), propagation)?;
-    propagate(root.dir(), apart)
 }

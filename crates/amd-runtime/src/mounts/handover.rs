@@ -11,6 +11,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde_json::{Value, json};
 
 use super::error::{Result, Step, at};
+use super::finish::Finish;
 use super::plan::Plan;
 use crate::reentry;
 use crate::spec::{SpecError, array, object};
@@ -21,18 +22,23 @@ use crate::spec::{SpecError, array, object};
 pub struct Handover {
     plan: File,
     failure: File,
+    finish: Finish,
 }
 
 impl Handover {
-    /// Files for a plan and for what fails.
+    /// Files for a plan and for what fails, and what the init is to do last.
     ///
     /// # Errors
     /// Where the kernel gives no memfd.
-    pub fn new(plan: &Plan) -> io::Result<Self> {
+    pub fn new(plan: &Plan, finish: Finish) -> io::Result<Self> {
         let file = |name| memfd_create(name, MFdFlags::MFD_CLOEXEC).map(File::from);
         let (mut to, failure) = (file(c"plan")?, file(c"failure")?);
         to.write_all(&serde_json::to_vec(plan)?)?;
-        Ok(Self { plan: to, failure })
+        Ok(Self {
+            plan: to,
+            failure,
+            finish,
+        })
     }
 
     /// Leaves of the spec what libcontainer is to do itself: namespaces, hooks, pivot_root(2),
@@ -58,6 +64,11 @@ impl Handover {
         );
         array(object(spec, "hooks")?, "prestart")?.insert(0, step);
         Ok(())
+    }
+
+    /// What the container's init is to do last.
+    pub fn finish(&self) -> &Finish {
+        &self.finish
     }
 
     /// Why the step failed, where it did.

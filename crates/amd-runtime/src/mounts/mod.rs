@@ -22,7 +22,8 @@
 //! enter     the step: two processes, in the namespaces of the container
 //! root      paths in a root filesystem that nobody trusts
 //! attach    a mount (attributes: its flags, pure; sources: the host's tree; copy_up)
-//! devices, sysctl, protect, no_pivot    what follows the mounts, in this order
+//! devices, no_pivot    what follows the mounts, in this order
+//! finish    what comes last, in the container's init: sysctl, protect
 //! cgroup_v1, granted_nodes    before: what a v1 mount shows; after: is a GPU's node it?
 //! ```
 //!
@@ -36,6 +37,7 @@ mod copy_up;
 mod devices;
 mod enter;
 mod error;
+mod finish;
 pub mod granted_nodes;
 mod handover;
 mod no_pivot;
@@ -53,6 +55,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+pub use finish::Finish;
 pub use handover::Handover;
 
 pub(crate) use enter::main as step;
@@ -93,7 +96,8 @@ pub fn hand_over(
         init_file,
         ..Plan::of(typed, rootfs, bundle)?
     };
-    let handover = Handover::new(&plan).map_err(Error::system("cannot make a memfd"))?;
+    let finish = Finish::of(typed.linux().as_ref(), &plan);
+    let handover = Handover::new(&plan, finish).map_err(Error::system("cannot make a memfd"))?;
     handover.take_over(spec)?;
     Ok(Some(handover))
 }

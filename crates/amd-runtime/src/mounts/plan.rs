@@ -1,6 +1,6 @@
 //! What the root filesystem of a container is to look like: a pure function of its spec.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use libcontainer::oci_spec::runtime::{
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::options::{self, MountOptions};
 use crate::spec::SpecError;
 
-/// Everything that is done in the root filesystem, in the order of the fields.
+/// What is made in the root filesystem, in the order of the fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// The root filesystem on the host, absolute, without symlinks.
@@ -24,18 +24,10 @@ pub struct Plan {
     pub mounts: Vec<PlannedMount>,
     /// The device nodes; `None` where /dev is another's, bound there by the spec.
     pub devices: Option<Vec<Device>>,
-    /// `linux.sysctl`.
-    pub sysctl: BTreeMap<String, String>,
     /// The working directory, which is made where it is missing.
     pub cwd: PathBuf,
-    /// `linux.readonlyPaths`.
-    pub readonly: Vec<PathBuf>,
-    /// `linux.maskedPaths`.
-    pub masked: Vec<PathBuf>,
     /// `linux.mountLabel`: the SELinux context of new file systems.
     pub label: Option<String>,
-    /// Whether the container has a terminal, and so a /dev/console.
-    pub terminal: bool,
     /// Whether the host's mounts stay in the container's mount namespace.
     pub no_pivot: bool,
     /// File that gets the container's init, for a container that no cgroup tells of.
@@ -115,35 +107,20 @@ impl Plan {
             mount.kind == Kind::Bind && clean(&mount.destination) == Path::new("/dev")
         });
         let process = spec.process().as_ref();
-        let paths = |paths: &Option<Vec<String>>| {
-            let paths = paths.iter().flatten();
-            paths.map(PathBuf::from).collect::<Vec<_>>()
-        };
         Ok(Self {
             rootfs: rootfs.to_owned(),
             namespaces,
             propagation: root_propagation(linux)?,
             mounts,
             devices: own_dev.then(|| devices(linux)),
-            sysctl: linux.sysctl().iter().flatten().map(owned).collect(),
             cwd: process.map_or_else(PathBuf::new, |process| process.cwd().clone()),
-            readonly: paths(linux.readonly_paths()),
-            masked: paths(linux.masked_paths()),
             label: linux
                 .mount_label()
                 .clone()
                 .filter(|label| !label.is_empty()),
-            terminal: process.and_then(|process| process.terminal()) == Some(true),
             no_pivot: false,
             init_file: None,
         })
-    }
-
-    /// Whether a terminal goes to a /dev that is read-only by then.
-    pub fn has_read_only_console(&self) -> bool {
-        let dev = |mount: &PlannedMount| clean(&mount.destination) == Path::new("/dev");
-        let late = |mount: &PlannedMount| mount.is_read_only_late() && dev(mount);
-        self.terminal && self.mounts.iter().any(late)
     }
 
     /// Whether the container gets a user namespace: no device node can be made there.
@@ -175,10 +152,6 @@ pub fn clean(path: &Path) -> PathBuf {
         }
     }
     cleaned
-}
-
-fn owned((key, value): (&String, &String)) -> (String, String) {
-    (key.clone(), value.clone())
 }
 
 fn namespaces(linux: &Linux) -> i32 {

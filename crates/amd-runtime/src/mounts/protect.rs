@@ -1,4 +1,4 @@
-//! What comes last: mounts that become read-only, read-only paths, masked paths.
+//! Mounts that become read-only, read-only paths, masked paths.
 
 use std::collections::HashSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -8,7 +8,7 @@ use nix::sys::stat::{fstat, major, minor};
 
 use super::attach::{label_option, new_mount};
 use super::error::{MountError, Result, Step, at};
-use super::plan::{PlannedMount, clean};
+use super::plan::clean;
 use super::root::{Root, is_directory};
 use crate::mount_api::{self, MountAttr};
 
@@ -17,9 +17,9 @@ use crate::mount_api::{self, MountAttr};
 ///
 /// # Errors
 /// Names the mount.
-pub fn make_read_only(root: &Root, mount: &PlannedMount) -> Result<()> {
-    let what = || at("make read-only", &mount.destination);
-    match existing(root, &mount.destination).step(what)? {
+pub fn make_read_only(root: &Root, mount: &Path) -> Result<()> {
+    let what = || at("make read-only", mount);
+    match existing(root, mount).step(what)? {
         Some(target) => read_only(target.as_fd()).step(what),
         None => Ok(()),
     }

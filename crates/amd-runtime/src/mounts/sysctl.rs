@@ -7,8 +7,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, openat};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::Mode;
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 
 use super::attach::new_mount;
 use super::error::{MountError, Result as MountResult, Step};
@@ -36,21 +37,29 @@ pub fn write(parameters: &BTreeMap<String, String>) -> MountResult<()> {
     Ok(())
 }
 
-/// A /proc that nobody has put anything on; the host's where none can be mounted, as in a
-/// user namespace whose /proc is masked. Parameters are those of the process that writes,
-/// in either.
+/// A /proc that nobody has put anything on; the container's where none can be mounted, as in
+/// a user namespace with the PID namespace of the host. Parameters are those of the process
+/// that writes, in either.
 fn proc() -> io::Result<OwnedFd> {
     if let Ok(fresh) = new_mount("proc", Path::new("proc"), 0, &[]) {
         return Ok(fresh);
     }
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    Ok(open("/proc", flags, Mode::empty())?)
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let proc = open("/proc", flags, Mode::empty())?;
+    // What an image or a volume has there is no kernel parameter (CVE-2025-52881).
+    if fstatfs(&proc)?.filesystem_type() != PROC_SUPER_MAGIC {
+        return Err(io::Error::other("it is not a procfs"));
+    }
+    Ok(proc)
 }
 
 /// What failed, and why, where it does.
 fn write_file(proc: &OwnedFd, path: &Path, value: &str) -> Result<(), (&'static str, Errno)> {
-    let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
-    let file = openat(proc.as_fd(), path, flags, Mode::empty()).map_err(|errno| ("open", errno))?;
+    // Nothing that is mounted in it, and no link.
+    let how = OpenHow::new()
+        .flags(OFlag::O_WRONLY | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_NO_XDEV | ResolveFlag::RESOLVE_NO_SYMLINKS);
+    let file = openat2(proc.as_fd(), path, how).map_err(|errno| ("open", errno))?;
     let written = File::from(file).write_all(value.as_bytes());
     written.map_err(|err| {
         (

@@ -24,8 +24,10 @@ use super::plan::Plan;
 use super::signals::end_by_signals;
 use super::steps::Settled;
 use super::{ProcessError, descriptors, socket};
+use crate::error::chain;
 use crate::hooks::{self, Hook, HookState, When};
 use crate::lifecycle::causes::OURS;
+use crate::mounts::Finish;
 
 /// The last steps of an init, handed to libcontainer.
 #[derive(Clone, Debug)]
@@ -35,6 +37,8 @@ pub struct Init {
     hooks: Rc<(Vec<Hook>, HookState)>,
     /// Where `start` fetches the descriptor for the seccomp agent.
     agent: Option<Rc<UnixListener>>,
+    /// What comes last in the root filesystem.
+    finish: Rc<Finish>,
     settled: RefCell<Option<Settled>>,
     /// The highest descriptor that may be a file of the host.
     last_fd: RawFd,
@@ -71,9 +75,25 @@ impl Init {
             plan: Rc::new(plan),
             hooks: Rc::new((hooks, state)),
             agent,
+            finish: Rc::default(),
             settled: RefCell::default(),
             last_fd: descriptors::highest() + MARGIN,
         })
+    }
+
+    /// Has it do `finish` first.
+    #[must_use]
+    pub fn finishing(self, finish: &Finish) -> Self {
+        Self {
+            finish: Rc::new(finish.clone()),
+            ..self
+        }
+    }
+
+    /// Finishes the root filesystem, and makes the process what its spec says.
+    fn settle(&self) -> Result<Settled, String> {
+        self.finish.apply().map_err(|err| chain(&err))?;
+        self.plan.settle().map_err(|err| err.to_string())
     }
 
     /// Runs until the program does.
@@ -136,8 +156,7 @@ fn nobody_listens() -> ProcessError {
 impl Executor for Init {
     /// Called when libcontainer has made everything, before it says so.
     fn validate(&self, _: &Spec) -> Result<(), ExecutorValidationError> {
-        let settled = self.plan.settle().map_err(|err| {
-            let message = err.to_string();
+        let settled = self.settle().map_err(|message| {
             tracing::error!(target: OURS, "{message}");
             ExecutorValidationError::ArgValidationError(message)
         })?;
