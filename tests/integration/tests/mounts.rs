@@ -2,6 +2,8 @@
 
 #[path = "mounts/bind.rs"]
 mod bind;
+#[path = "mounts/cgroups.rs"]
+mod cgroups;
 #[path = "mounts/devices.rs"]
 mod devices;
 #[path = "mounts/fixture.rs"]

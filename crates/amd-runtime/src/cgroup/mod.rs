@@ -1,7 +1,8 @@
 //! The cgroup of a container: its processes, its freezer, its removal.
 //!
-//! libcontainer makes the cgroup, puts the container in and sets the limits. What it
-//! does afterwards has holes that this module closes: it fails to delete a cgroup in
+//! libcontainer would make the cgroup, put the container in and set the limits; we make it and set
+//! them before anybody is in it ([`prepare`]), and leave to libcontainer at most to put the container
+//! there ([`hidden`]). What it does afterwards has holes that this module closes: it fails to delete a cgroup in
 //! which the container made cgroups of its own (youki removes the top directory only),
 //! and it signals whatever is in the path that the spec names, the runtime's own
 //! cgroup included. Here only directories that were made for the container count.
@@ -9,8 +10,9 @@
 mod files;
 mod freezer;
 pub mod head_start;
+pub mod hidden;
 pub mod oom;
-pub mod out_of_reach;
+mod out_of_reach;
 mod paths;
 mod prepare;
 pub mod resources;

@@ -6,18 +6,19 @@ use std::path::{Path, PathBuf};
 use chrono::Utc;
 use libcgroups::common::{CgroupSetup, get_cgroup_setup};
 use libcontainer::oci_spec::runtime::Spec;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::build::{BuildOptions, build};
 use super::causes::Causes;
 use super::grant::Grant;
+use super::joining::Joining;
 use super::limits::take_limits;
 use super::loopback;
 use super::named_namespaces::NamedNamespaces;
 use super::rights::must_be_in;
 use super::undo::{Undo, recover};
 use super::{ContainerId, Runtime, write_pid};
-use crate::cgroup::out_of_reach::{Hidden, path_of_none};
+use crate::cgroup::hidden::{Cover, Hidden};
 use crate::cgroup::resources::{Resources, Unsupported};
 use crate::cgroup::systemd::properties_of;
 use crate::cgroup::visit::{Visit, join};
@@ -26,8 +27,8 @@ use crate::device_cgroup::{DeviceCgroupError, DeviceRule, DeviceTable, prepare, 
 use crate::error::{Error, Result};
 use crate::hooks::{self, HookState, Hooks, When};
 use crate::inject::inject;
-use crate::mounts;
 use crate::mounts::cgroup_v1::show_own_v1;
+use crate::mounts::{self, Circumstances};
 use crate::process::exec::send_pidfd;
 use crate::process::{
     Init, Plan, connect, descriptors, known_to_oci_spec, reset_affinity, set_limits, told,
@@ -124,10 +125,20 @@ impl Runtime {
         let whole = spec.clone();
         // Those of the spec are run by us.
         spec["hooks"] = Value::Null;
-        let (rootfs, no_pivot) = (&bundle.rootfs, options.no_pivot);
-        let init_file = cgroup.is_none().then(|| dir.init_path());
-        let rootfs =
-            mounts::hand_over(&mut spec, &typed, rootfs, &bundle.dir, no_pivot, init_file)?;
+        let joining = match cgroup.is_none() {
+            true => Joining::Never(Cover::without_cgroup(id.as_str())?),
+            // The unit of systemd has a process of ours already.
+            false if unit.is_some() || self.rootless.tolerates_missing_rules() => Joining::Early,
+            false => Joining::of(&whole, &hooks, &cgroup),
+        };
+        let circumstances = Circumstances {
+            rootfs: &bundle.rootfs,
+            bundle: &bundle.dir,
+            no_pivot: options.no_pivot,
+            init_file: joining.cover().map(|_| dir.init_path()),
+            cgroup_cover: joining.cover_to_lift().map(Path::to_owned),
+        };
+        let rootfs = mounts::hand_over(&mut spec, &typed, circumstances)?;
 
         let mut record = new_record(id, &bundle.dir, &bundle.rootfs, &spec, &cgroup)?;
         record.systemd_cgroup = self.systemd_cgroup;
@@ -160,8 +171,8 @@ impl Runtime {
         };
         let of_create = hooks::create::told(&hooks, &state, place, causes.file())?;
         write_spec(&dir.spec_path(), &whole)?;
-        if cgroup.is_none() {
-            spec["linux"]["cgroupsPath"] = path_of_none(id.as_str()).into();
+        if let Some(cover) = joining.cover() {
+            spec["linux"]["cgroupsPath"] = json!(cover.told());
         }
         if let Some(dir) = cgroup.dirs().first().filter(|_| unit.is_some()) {
             tell_cgroup(&mut spec, dir);
@@ -213,7 +224,11 @@ impl Runtime {
             console_socket: options.console_socket.as_deref(),
             causes: &causes,
         };
-        let hidden = cgroup.is_none().then(Hidden::enter).transpose()?;
+        let hidden = joining.cover().map(Hidden::enter).transpose()?;
+        let init = match &hidden {
+            Some(hidden) => init.without(&hidden.descriptors()),
+            None => init,
+        };
         let stay = named.enter()?;
         let built = build(&dir, &options_of_build, init);
         drop(stay);
@@ -229,10 +244,13 @@ impl Runtime {
         // Empty before, the container's from here on, whoever made the directories.
         record.shared_dirs.clear();
         undo.watch(record.clone());
-        if !is_there {
-            for dir in cgroup.visited() {
-                join(dir, pid).map_err(Error::system(format!("cannot join cgroup {dir:?}")))?;
-            }
+        let late = match joining {
+            Joining::Late(_) => cgroup.dirs(),
+            _ => &[],
+        };
+        let visited = if is_there { &[] } else { cgroup.visited() };
+        for dir in late.iter().chain(visited) {
+            join(dir, pid).map_err(Error::system(format!("cannot join cgroup {dir:?}")))?;
         }
 
         if self.rootless.tolerates_missing_cgroups() {

@@ -9,6 +9,7 @@ mod events;
 mod exec;
 mod freeze;
 mod grant;
+mod joining;
 mod limits;
 mod loopback;
 mod named_namespaces;

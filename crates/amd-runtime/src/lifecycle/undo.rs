@@ -88,11 +88,10 @@ fn recover_unfinished(dir: &ContainerDir, record: &Record) -> Result<()> {
         let at_work = dir.is_at_work();
         part(true).kill_named(LIBCONTAINER_PROCESS)?;
         own.kill()?;
-        if record.cgroup_dirs.is_empty() {
-            for process in dir.builders(LIBCONTAINER_PROCESS) {
-                // Gone since is what we want.
-                let _ = process.signal(libc::SIGKILL);
-            }
+        // Those that are in no cgroup of the container's, or not yet.
+        for process in dir.builders(LIBCONTAINER_PROCESS) {
+            // Gone since is what we want.
+            let _ = process.signal(libc::SIGKILL);
         }
         if !at_work {
             return Ok(own.remove()?);

@@ -28,7 +28,7 @@ use super::error::{MountError, Result, Step, at};
 use super::plan::Plan;
 use super::root::Root;
 use super::sources::{self, Sources};
-use super::{devices, no_pivot};
+use super::{devices, handover, no_pivot};
 use crate::error::chain;
 use crate::state::{ProcessRef, write_atomically};
 
@@ -94,6 +94,10 @@ fn outside(plan: &str, failure: &File) -> Result<bool> {
     let join_user = plan.has_user_namespace() && !same_user_namespace(init);
 
     enter_mounts(&process, init, &plan).step(|| "enter the container's namespaces".into())?;
+    if let Some(cover) = &plan.cgroup_cover {
+        // Mounts of the container may have their sources there.
+        handover::uncover(cover)?;
+    }
     let (sources, server) = sources::pair().step(|| "make a socket pair".into())?;
     // SAFETY: this process has one thread.
     #[allow(unsafe_code)]
@@ -176,7 +180,7 @@ fn enter_rest(process: &OwnedFd, plan: &Plan, join_user: bool) -> io::Result<()>
 fn inside(plan: &Plan, sources: &Sources, own_cgroup: Option<PathBuf>) -> Result<()> {
     // Every mode is given in full.
     umask(Mode::empty());
-    super::handover::uncover(&plan.rootfs)?;
+    handover::uncover(&plan.rootfs)?;
     let root = Root::open(&plan.rootfs).step(|| at("open", &plan.rootfs))?;
     // A slave where that is asked for: what the host mounts below it gets here. Else the
     // root is apart from the host, as with runc.

@@ -81,11 +81,12 @@ impl Handover {
     }
 }
 
-/// Takes the cover off the root filesystem, and with it all that libcontainer made there.
+/// Takes the cover off a directory, such as the root filesystem, or a file, and with it all that
+/// libcontainer made there.
 ///
 /// # Errors
-/// Where something else is there.
-pub fn uncover(rootfs: &Path) -> Result<()> {
+/// Where nothing is mounted there.
+pub fn uncover(path: &Path) -> Result<()> {
     let flags = MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW;
-    umount2(rootfs, flags).step(|| at("uncover", rootfs))
+    umount2(path, flags).step(|| at("uncover", path))
 }

@@ -65,9 +65,23 @@ use crate::reentry;
 use crate::spec::namespace;
 use plan::Plan;
 
-/// Takes the root filesystem of `spec` over from libcontainer. `typed` is the same spec,
-/// `rootfs` its root filesystem, `bundle` the directory of its bundle, `no_pivot` whether the host's mounts will stay
-/// below its root, `init_file` where its init is put on record. `None` for a container in its caller's mount namespace.
+/// What there is to know of a container beside its spec.
+#[derive(Clone, Debug)]
+pub struct Circumstances<'a> {
+    /// Its root filesystem, absolute.
+    pub rootfs: &'a Path,
+    /// The directory of its bundle.
+    pub bundle: &'a Path,
+    /// Whether the host's mounts will stay below its root.
+    pub no_pivot: bool,
+    /// Where its init is put on record, for one that is in no cgroup while it is built.
+    pub init_file: Option<PathBuf>,
+    /// What hides cgroups from libcontainer, and must not from the container.
+    pub cgroup_cover: Option<PathBuf>,
+}
+
+/// Takes the root filesystem of `spec` over from libcontainer. `typed` is the same spec. `None` for
+/// a container in its caller's mount namespace.
 ///
 /// # Errors
 /// Where runc would refuse a mount, and where the program cannot be called again
@@ -75,10 +89,7 @@ use plan::Plan;
 pub fn hand_over(
     spec: &mut Value,
     typed: &Spec,
-    rootfs: &Path,
-    bundle: &Path,
-    no_pivot: bool,
-    init_file: Option<PathBuf>,
+    container: Circumstances<'_>,
 ) -> Result<Option<Handover>> {
     shorten_propagation(spec);
     if namespace(spec, "mount").is_none() {
@@ -92,9 +103,10 @@ pub fn hand_over(
         ));
     }
     let plan = Plan {
-        no_pivot,
-        init_file,
-        ..Plan::of(typed, rootfs, bundle)?
+        no_pivot: container.no_pivot,
+        init_file: container.init_file,
+        cgroup_cover: container.cgroup_cover,
+        ..Plan::of(typed, container.rootfs, container.bundle)?
     };
     let finish = Finish::of(typed.linux().as_ref(), &plan);
     let handover = Handover::new(&plan, finish).map_err(Error::system("cannot make a memfd"))?;

@@ -32,6 +32,8 @@ pub struct Plan {
     pub no_pivot: bool,
     /// File that gets the container's init, for a container that no cgroup tells of.
     pub init_file: Option<PathBuf>,
+    /// Mount point of what hides the host's cgroups.
+    pub cgroup_cover: Option<PathBuf>,
 }
 
 /// One mount.
@@ -120,6 +122,7 @@ impl Plan {
                 .filter(|label| !label.is_empty()),
             no_pivot: false,
             init_file: None,
+            cgroup_cover: None,
         })
     }
 

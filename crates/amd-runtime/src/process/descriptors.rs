@@ -39,13 +39,14 @@ pub fn named_by(path: &Path) -> Option<RawFd> {
     number.to_str()?.parse().ok().filter(|fd| *fd >= FIRST)
 }
 
-/// Closes an inherited descriptor, see [`named_by`], that was read.
+/// Closes an inherited descriptor: one that was read, see [`named_by`], or that belongs to a value
+/// of the process that forked this one, and is never dropped here.
 ///
 /// # Errors
 /// Where it is not open.
 pub fn close(fd: RawFd) -> nix::Result<()> {
     #[allow(unsafe_code)]
-    // SAFETY: inherited, so that nothing here owns it.
+    // SAFETY: nothing that is used in this process owns it.
     let result = unsafe { libc::close(fd) };
     Errno::result(result).map(drop)
 }

@@ -42,6 +42,8 @@ pub struct Init {
     settled: RefCell<Option<Settled>>,
     /// The highest descriptor that may be a file of the host.
     last_fd: RawFd,
+    /// Descriptors of the host that nothing uses here.
+    unused: Vec<RawFd>,
 }
 
 /// How many descriptors libcontainer may open beyond those of the runtime.
@@ -78,6 +80,7 @@ impl Init {
             finish: Rc::default(),
             settled: RefCell::default(),
             last_fd: descriptors::highest() + MARGIN,
+            unused: Vec::new(),
         })
     }
 
@@ -88,6 +91,14 @@ impl Init {
             finish: Rc::new(finish.clone()),
             ..self
         }
+    }
+
+    /// The same, without these descriptors of the runtime's, which it must not use: closed, they do
+    /// not count against the container's limit.
+    #[must_use]
+    pub fn without(mut self, unused: &[RawFd]) -> Self {
+        self.unused = unused.to_vec();
+        self
     }
 
     /// Finishes the root filesystem, and makes the process what its spec says.
@@ -161,6 +172,10 @@ impl Executor for Init {
             ExecutorValidationError::ArgValidationError(message)
         })?;
         self.settled.replace(Some(settled));
+        for fd in &self.unused {
+            // The kernel releases it, whatever it says.
+            let _ = descriptors::close(*fd);
+        }
         descriptors::close_host_files(self.plan.preserved, self.last_fd);
         end_by_signals();
         Ok(())

@@ -65,7 +65,7 @@ impl ContainerDir {
         self.path.join("seccomp.sock")
     }
 
-    /// Where the init of a container without a cgroup is on record while it is built.
+    /// Where the init of a container is on record that is in no cgroup while it is built.
     pub fn init_path(&self) -> PathBuf {
         self.path.join("init.json")
     }
