@@ -166,6 +166,15 @@ fn standard_error_has_the_message_and_the_hint_on_lines_of_their_own() {
 }
 
 #[test]
+fn what_fails_in_the_container_is_said_once() {
+    let Some(host) = host() else { return };
+    let bundle = Bundle::new(&host, "c", Spec::docker().args(&["no-such-program"]));
+    let stderr = Runtime::under_test(&host).run(&bundle).fails(1);
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.starts_with("error: "), "{stderr}");
+}
+
+#[test]
 fn run_exits_with_the_programs_code() {
     let Some(host) = host() else { return };
     let bundle = Bundle::new(&host, "c", Spec::docker().sh("exit 42"));

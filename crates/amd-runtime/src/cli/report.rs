@@ -41,7 +41,7 @@ impl Failure {
         for log in logs {
             log.error(&self.to_string());
         }
-        eprintln!("{}", self.message);
+        eprintln!("error: {}", self.message);
         if let Some(hint) = &self.hint {
             eprintln!("hint: {hint}");
         }

@@ -45,8 +45,7 @@ impl ConsoleListener {
         }
     }
 
-    /// The socket, for `ContainerBuilder::with_console_socket`. It may be longer than a
-    /// socket address can be: libcontainer connects by a link with a short name.
+    /// The socket. It may be longer than a socket address can be.
     pub fn path(&self) -> &Path {
         &self.path
     }

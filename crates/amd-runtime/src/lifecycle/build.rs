@@ -1,7 +1,5 @@
 //! The call into libcontainer that builds a container from the effective bundle.
 
-use std::path::Path;
-
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::error::LibcontainerError;
 use libcontainer::syscall::syscall::SyscallType;
@@ -34,8 +32,6 @@ pub struct BuildOptions<'a> {
     pub no_pivot: bool,
     /// How many descriptors from 3 on the program inherits.
     pub preserve_fds: u32,
-    /// The socket to which the terminal is sent, for a process that wants one.
-    pub console_socket: Option<&'a Path>,
     /// Where the forked processes write what went wrong.
     pub causes: &'a Causes,
 }
@@ -56,7 +52,6 @@ pub fn build(
             .with_root_path(dir.libcontainer_root())?
             .with_executor(init)
             .with_preserved_fds(preserved)
-            .with_console_socket(options.console_socket)
             .as_init(dir.path())
             .with_systemd(false)
             .with_detach(true)

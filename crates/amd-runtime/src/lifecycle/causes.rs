@@ -113,9 +113,14 @@ impl Subscriber for Recorder {
 
     fn event(&self, event: &Event<'_>) {
         if *event.metadata().level() == Level::ERROR {
-            let text = record(event.metadata().target() == OURS, &describe(event));
+            let ours = event.metadata().target() == OURS;
+            let text = record(ours, &describe(event));
             // A cause that cannot be kept must not break what is being built.
             let _ = (&*self.file).write_all(text.as_bytes());
+            // The runtime reports it, in the same words.
+            if ours {
+                return;
+            }
         }
         if self.inner.enabled(event.metadata()) {
             self.inner.event(event);

@@ -200,11 +200,19 @@ impl Runtime {
             prepare(cgroup.dirs(), &rules)?;
         }
 
+        let console = match &options.console_socket {
+            Some(path) => {
+                let failed = Error::system(format!("cannot connect to {path:?}"));
+                Some(connect(path).map_err(failed)?)
+            }
+            None => None,
+        };
         let rlimits = plan.rlimits.clone();
         let preserve_fds = plan.preserved;
         let start_hooks = hooks.at(When::StartContainer).to_vec();
         let init = Init::new(plan, start_hooks, state, &dir.agent_socket())
             .map_err(Error::system("cannot listen for the seccomp agent"))?;
+        let init = init.with_terminal(console);
         let init = match &rootfs {
             Some(handover) => init.finishing(handover.finish()),
             None => init,
@@ -221,7 +229,6 @@ impl Runtime {
         let options_of_build = BuildOptions {
             no_pivot: options.no_pivot,
             preserve_fds,
-            console_socket: options.console_socket.as_deref(),
             causes: &causes,
         };
         let hidden = joining.cover().map(Hidden::enter).transpose()?;

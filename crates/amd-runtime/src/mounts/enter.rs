@@ -28,7 +28,7 @@ use super::error::{MountError, Result, Step, at};
 use super::plan::Plan;
 use super::root::Root;
 use super::sources::{self, Sources};
-use super::{devices, handover, no_pivot};
+use super::{devices, handover, no_pivot, protect};
 use crate::error::chain;
 use crate::state::{ProcessRef, write_atomically};
 
@@ -203,6 +203,7 @@ fn inside(plan: &Plan, sources: &Sources, own_cgroup: Option<PathBuf>) -> Result
     if let Some(nodes) = &plan.devices {
         devices::populate(&root, sources, nodes, plan.has_user_namespace())?;
     }
+    protect::must_have_dev_null(&root)?;
     make_cwd(&root, &plan.cwd)?;
     if plan.no_pivot {
         no_pivot::hide_host(&plan.rootfs)?;

@@ -23,7 +23,7 @@
 //! root      paths in a root filesystem that nobody trusts
 //! attach    a mount (attributes: its flags, pure; sources: the host's tree; copy_up)
 //! devices, no_pivot    what follows the mounts, in this order
-//! finish    what comes last, in the container's init: sysctl, protect
+//! console, finish    what comes last, in the container's init (finish: sysctl, protect)
 //! cgroup_v1, granted_nodes    before: what a v1 mount shows; after: is a GPU's node it?
 //! ```
 //!
@@ -33,6 +33,7 @@
 mod attach;
 mod attributes;
 pub mod cgroup_v1;
+mod console;
 mod copy_up;
 mod devices;
 mod enter;
@@ -55,6 +56,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+pub use console::mount_console;
 pub use finish::Finish;
 pub use handover::Handover;
 

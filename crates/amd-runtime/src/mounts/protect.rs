@@ -77,6 +77,15 @@ pub fn mask_paths(root: &Root, paths: &[PathBuf], label: Option<&str>) -> Result
     Ok(())
 }
 
+/// Sees to it that the container has a /dev/null, and that it is one: libcontainer opens it, and
+/// would wait for ever where it is a FIFO.
+///
+/// # Errors
+/// Where it is missing, or something else.
+pub fn must_have_dev_null(root: &Root) -> Result<()> {
+    dev_null(root).map(drop)
+}
+
 fn get_or_make<'o>(
     one: &'o mut Option<OwnedFd>,
     make: impl FnOnce() -> Result<OwnedFd>,
@@ -116,13 +125,13 @@ fn empty_directory(label: Option<&str>) -> Result<OwnedFd> {
 
 /// The container's own /dev/null, which must be one.
 fn dev_null(root: &Root) -> Result<OwnedFd> {
-    let what = || "can't mask paths: /dev/null of the container".to_owned();
+    let what = || "container's /dev/null".to_owned();
     let null = root.find(Path::new("/dev/null")).step(what)?;
     let stat = fstat(&null).step(what)?;
     let is_char = stat.st_mode & libc::S_IFMT == libc::S_IFCHR;
     if !is_char || (major(stat.st_rdev), minor(stat.st_rdev)) != (1, 3) {
         return Err(MountError::Refused(
-            "can't mask paths: container's /dev/null is invalid".into(),
+            "container's /dev/null is invalid".into(),
         ));
     }
     Ok(null)

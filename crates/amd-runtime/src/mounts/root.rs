@@ -92,6 +92,18 @@ impl Root {
         self.walk(path, Missing::File, true)
     }
 
+    /// As [`Root::file`], for a path whose last component must not be a link.
+    ///
+    /// # Errors
+    /// `ELOOP` where a link is there.
+    pub fn file_itself(&self, path: &Path) -> io::Result<OwnedFd> {
+        let found = self.walk(path, Missing::File, false)?;
+        match kind_of(found.as_fd())? {
+            libc::S_IFLNK => Err(Errno::ELOOP.into()),
+            _ => Ok(found),
+        }
+    }
+
     /// The path in the container of what was opened in it.
     ///
     /// # Errors
@@ -278,6 +290,17 @@ mod tests {
         let error = root.directory_itself(Path::new("/proc")).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ENOTDIR));
         root.directory_itself(Path::new("/sys")).unwrap();
+    }
+
+    #[test]
+    fn a_file_itself_is_no_link() {
+        let (dir, root) = root();
+        symlink("/etc/x", dir.path().join("rootfs/console")).unwrap();
+        let error = root.file_itself(Path::new("/console")).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ELOOP));
+        root.file_itself(Path::new("/dev/console")).unwrap();
+        assert!(dir.path().join("rootfs/dev/console").is_file());
+        assert!(!dir.path().join("rootfs/etc/x").exists());
     }
 
     #[test]

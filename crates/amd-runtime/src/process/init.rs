@@ -1,7 +1,7 @@
 //! A container's init: what libcontainer leaves to its `Executor`, and more.
 //!
 //! libcontainer is told that the process is root with all capabilities, in `/`, without a
-//! filter and with a HOME ([`told`]), and so gets none of this wrong. What the spec says
+//! filter or a terminal and with a HOME ([`told`]), and so gets none of this wrong. What the spec says
 //! is done here ([`Plan`]): all but filter and program before the container counts as
 //! created, and those when `start` says so.
 
@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use super::plan::Plan;
 use super::signals::end_by_signals;
 use super::steps::Settled;
-use super::{ProcessError, descriptors, socket};
+use super::{ProcessError, descriptors, socket, terminal};
 use crate::error::chain;
 use crate::hooks::{self, Hook, HookState, When};
 use crate::lifecycle::causes::OURS;
@@ -37,6 +37,8 @@ pub struct Init {
     hooks: Rc<(Vec<Hook>, HookState)>,
     /// Where `start` fetches the descriptor for the seccomp agent.
     agent: Option<Rc<UnixListener>>,
+    /// Where the master of its terminal is sent, for one that has a terminal.
+    console: Rc<RefCell<Option<UnixStream>>>,
     /// What comes last in the root filesystem.
     finish: Rc<Finish>,
     settled: RefCell<Option<Settled>>,
@@ -77,11 +79,21 @@ impl Init {
             plan: Rc::new(plan),
             hooks: Rc::new((hooks, state)),
             agent,
+            console: Rc::default(),
             finish: Rc::default(),
             settled: RefCell::default(),
             last_fd: descriptors::highest() + MARGIN,
             unused: Vec::new(),
         })
+    }
+
+    /// Gives it a terminal, of which `console` gets the master.
+    #[must_use]
+    pub fn with_terminal(self, console: Option<UnixStream>) -> Self {
+        Self {
+            console: Rc::new(RefCell::new(console)),
+            ..self
+        }
     }
 
     /// Has it do `finish` first.
@@ -103,6 +115,10 @@ impl Init {
 
     /// Finishes the root filesystem, and makes the process what its spec says.
     fn settle(&self) -> Result<Settled, String> {
+        // Before /dev can become read-only.
+        if let Some(console) = self.console.take() {
+            terminal::set_up(&console, true).map_err(|err| err.to_string())?;
+        }
         self.finish.apply().map_err(|err| chain(&err))?;
         self.plan.settle().map_err(|err| err.to_string())
     }
@@ -205,7 +221,6 @@ pub fn told(spec: &Value, hooks: Value) -> Value {
     let mut told = spec.clone();
     let process = &spec["process"];
     told["process"] = json!({
-        "terminal": process["terminal"] == true,
         "user": {"uid": 0, "gid": 0, "umask": process["user"]["umask"]},
         "args": process["args"],
         // Else it would ask getpwuid(3).
@@ -250,7 +265,7 @@ mod tests {
         assert_eq!(
             told["process"],
             json!({
-                "terminal": true, "args": ["sh"], "cwd": "/", "env": ["HOME=/"],
+                "args": ["sh"], "cwd": "/", "env": ["HOME=/"],
                 "user": {"uid": 0, "gid": 0, "umask": 18},
                 "oomScoreAdj": 5, "apparmorProfile": "p",
             })

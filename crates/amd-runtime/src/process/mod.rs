@@ -25,6 +25,7 @@ mod signals;
 mod socket;
 mod stdio;
 mod steps;
+mod terminal;
 mod user;
 
 pub use error::{ProcessError, errno_text};

@@ -2,10 +2,9 @@
 //! and a child of it, in the PID namespace, that becomes the program.
 
 use std::convert::Infallible;
-use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
-use libcontainer::syscall::syscall::SyscallType;
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::setsid;
@@ -13,7 +12,7 @@ use nix::unistd::setsid;
 use super::link::{Link, Message};
 use super::namespaces::Namespaces;
 use crate::process::plan::Plan;
-use crate::process::{ProcessError, attributes};
+use crate::process::{ProcessError, attributes, terminal};
 
 /// Joins the namespaces and forks the process; never returns.
 pub fn run(plan: &Plan, namespaces: Namespaces, console: Option<UnixStream>, link: &Link) -> ! {
@@ -63,7 +62,7 @@ fn become_program(
     link.wait()?;
     setsid().map_err(ProcessError::system("setsid"))?;
     if let Some(console) = console {
-        open_terminal(console.into())?;
+        terminal::set_up(&console, false)?;
     }
     umask(Mode::from_bits_truncate(plan.umask));
     if let Some(profile) = &plan.apparmor {
@@ -75,18 +74,6 @@ fn become_program(
     link.wait()?;
     settled.load_filter(plan, |listener| link.send_filter(listener).map_err(told))?;
     settled.launch(plan, Some(link.as_fd()))
-}
-
-/// A terminal of the container's devpts, whose other side goes to `socket`.
-fn open_terminal(socket: OwnedFd) -> Result<(), ProcessError> {
-    let syscall = SyscallType::default().create_syscall();
-    // It closes the socket.
-    libcontainer::tty::setup_console(syscall.as_ref(), socket.into_raw_fd(), false).map_err(|err| {
-        ProcessError::Refused(format!(
-            "cannot set up the terminal: {}",
-            crate::chain(&err)
-        ))
-    })
 }
 
 fn exit(code: i32) -> ! {
