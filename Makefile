@@ -14,7 +14,7 @@ SHARE    := bin/share
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .PHONY: help deps build programs release test lint fmt-check clippy doc reference demo bench bench-quick bench-parts costs bench-tracker test-tracker crash-test fuzz vm-box vm-test \
-	install uninstall pkg-deb pkg-rpm pkg-test clean
+	install uninstall pkg-deb cargo-deb pkg-rpm pkg-test clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -116,10 +116,13 @@ uninstall: ## Remove what `make install` installed
 	rm -f $(PROGRAMS:%=$(SHAREDIR)/zsh/site-functions/_%)
 	rm -f $(PROGRAMS:%=$(SHAREDIR)/fish/vendor_completions.d/%.fish)
 
-pkg-deb: release bin/crates.txt ## Make the Debian package, bin/*.deb
-	@cargo deb --version >/dev/null 2>&1 || cargo install --locked cargo-deb
+pkg-deb: release bin/crates.txt cargo-deb ## Make the Debian package, bin/*.deb
 	rm -f bin/*.deb
 	cargo deb --package manual --no-build --output bin/
+
+# Without optimization it is there in half a minute; packing then takes a quarter of one.
+cargo-deb:
+	@cargo deb --version >/dev/null 2>&1 || cargo install --locked --debug cargo-deb
 
 pkg-rpm: release bin/crates.txt ## Make the RPM package, bin/*.rpm
 	@cargo generate-rpm --version >/dev/null 2>&1 || cargo install --locked cargo-generate-rpm

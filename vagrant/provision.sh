@@ -3,13 +3,16 @@
 # that names them, our programs, an image. The same script for a public box, the box built here,
 # and plain QEMU. The programs lie beside it.
 #
-#     provision.sh [PACKAGE.deb]
+#     provision.sh [PACKAGE.deb]          all of it
+#     provision.sh --engines              what has nothing of ours in it
+#     provision.sh --programs [PACKAGE]   our programs, and the engines configured for them
 set -euo pipefail
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
-package=${1:-}
 
 readonly NEEDS="docker.io docker-cli docker-buildx docker-compose containerd runc crun podman
-busybox-static strace jq python3 kmod"
+uidmap dbus-user-session busybox-static strace jq python3 kmod"
+# Who runs containers without being root.
+readonly USER_NAME=vagrant
 
 missing() {
     local name
@@ -18,39 +21,94 @@ missing() {
     done
 }
 
-mapfile -t packages < <(missing)
-if [ "${#packages[@]}" -gt 0 ]; then
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get update -q
-    apt-get install -q -y --no-install-recommends "${packages[@]}"
-fi
+install_engines() {
+    local packages
+    mapfile -t packages < <(missing)
+    if [ "${#packages[@]}" -gt 0 ]; then
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update -q
+        apt-get install -q -y --no-install-recommends "${packages[@]}"
+    fi
+}
+
+# The containers of the tests have no network: under emulation dockerd needs half a minute for its
+# rules of iptables, at each start, and a container twice its time for a bridge.
+configure_docker() {
+    mkdir -p /etc/docker
+    [ -s /etc/docker/daemon.json ] || echo '{}' >/etc/docker/daemon.json
+    jq '. + {bridge: "none", iptables: false, ip6tables: false}' /etc/docker/daemon.json >daemon.json
+    mv daemon.json /etc/docker/daemon.json
+    systemctl restart docker
+}
 
 # amdgpu without a GPU makes /dev/kfd; vgem makes a render node beside those of virtio.
-modprobe amdgpu
-modprobe vgem
-udevadm settle
+make_nodes() {
+    modprobe amdgpu
+    modprobe vgem
+    udevadm settle
+}
 
-if [ -n "$package" ]; then
-    dpkg -i "$package"
-else
-    install -m 755 amd-container-runtime amd-ctk /usr/bin
-fi
-install -m 755 simulated-host /usr/local/bin
-simulated-host --cover-sys
-amd-ctk gpu list
+# busybox with the names of its commands, as the image of that name has them, and the same as the
+# image of a pod's sandbox; for docker, containerd's own clients, the CRI, and podman of root and of
+# a user.
+load_images() {
+    local image archive name
+    image=$(mktemp -d)
+    archive=$(mktemp -d)
+    mkdir -p "$image/bin" "$image/tmp"
+    cp /bin/busybox "$image/bin/"
+    for name in $(busybox --list); do
+        [ "$name" = busybox ] || ln -s busybox "$image/bin/$name"
+    done
+    chmod 755 "$image" "$archive"
+    chmod 1777 "$image/tmp"
+    tar -C "$image" -cf "$archive/files" .
+    docker import "$archive/files" busybox
+    docker import --change 'CMD ["/bin/sleep", "1000000"]' "$archive/files" pause
+    docker save -o "$archive/busybox" busybox
+    docker save -o "$archive/all" busybox pause
+    chmod 644 "$archive"/*
+    ctr images import "$archive/busybox"
+    ctr -n k8s.io images import "$archive/all"
+    podman load -q -i "$archive/busybox"
+    as_user podman load -q -i "$archive/busybox"
+    rm -rf "$image" "$archive"
+}
 
-systemctl start containerd docker
-amd-ctk runtime configure --runtime=docker --restart
-amd-ctk cdi generate
-# Names of commands, as the image of that name has them.
-image=$(mktemp -d)
-mkdir -p "$image/bin" "$image/tmp"
-cp /bin/busybox "$image/bin/"
-for name in $(busybox --list); do
-    [ "$name" = busybox ] || ln -s busybox "$image/bin/$name"
-done
-chmod 755 "$image"
-chmod 1777 "$image/tmp"
-tar -C "$image" -c . | docker import - busybox
-rm -rf "$image"
-docker version --format 'docker {{.Server.Version}}'
+# A command of the user, in a session as of a login: with the runtime directory and the systemd of
+# that user, which lives on after it.
+as_user() {
+    usermod -aG render,video $USER_NAME
+    loginctl enable-linger $USER_NAME
+    systemd-run --quiet --pipe --wait --collect --uid=$USER_NAME --property=PAMName=login "$@"
+}
+
+install_programs() {
+    if [ -n "${1:-}" ]; then
+        dpkg -i "$1"
+    else
+        install -m 755 amd-container-runtime amd-ctk /usr/bin
+    fi
+    install -m 755 simulated-host /usr/local/bin
+    simulated-host --cover-sys
+    amd-ctk gpu list
+    amd-ctk runtime configure --runtime=docker --restart
+    amd-ctk cdi generate
+}
+
+engines() {
+    install_engines
+    make_nodes
+    configure_docker
+    load_images
+    docker version --format 'docker {{.Server.Version}}'
+}
+
+case ${1:-} in
+    --engines) engines ;;
+    --programs) install_programs "${2:-}" ;;
+    *)
+        engines
+        install_programs "${1:-}"
+        ;;
+esac

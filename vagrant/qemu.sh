@@ -2,16 +2,16 @@
 # The VM under plain QEMU, without Vagrant and libvirt; for the directory that
 # vagrant/box/build.sh made:
 #
-#     qemu.sh start|wait|stop DIR
+#     qemu.sh start|wait|stop|accel DIR
 #     qemu.sh ssh DIR COMMAND...
 #     qemu.sh copy DIR FILE... TARGET       TARGET is a path in the VM
 #     qemu.sh monitor DIR COMMAND           such as `savevm ready`
 #
-# VM_ACCEL=kvm|tcg (kvm where /dev/kvm works, by default not asked: tcg), VM_PORT (2222),
-# VM_MEMORY (4G), VM_RESUME=NAME starts from a snapshot. The disk is an overlay that `start`
-# makes anew, unless it resumes: the image itself is never written to.
+# VM_ACCEL=kvm|tcg (by default KVM where it works, see accel), VM_PORT (2222), VM_MEMORY (4G),
+# VM_RESUME=NAME starts from a snapshot. The disk is an overlay that `start` makes anew, unless it
+# resumes: the image itself is never written to.
 set -euo pipefail
-verb=${1:?usage: qemu.sh start|wait|ssh|copy|monitor|stop DIR}
+verb=${1:?usage: qemu.sh start|wait|accel|ssh|copy|monitor|stop DIR}
 dir=$(readlink -f "${2:?usage: qemu.sh $verb DIR}")
 shift 2
 port=${VM_PORT:-2222}
@@ -19,9 +19,35 @@ run=$dir/run
 mkdir -p "$run"
 
 readonly SSH_OPTIONS=(-q -i "$dir/id" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null
-    -o ConnectTimeout=5 -o ServerAliveInterval=15)
+    -o ConnectTimeout=5 -o ServerAliveInterval=15 -o ServerAliveCountMax=8)
 
 alive() { [ -s "$run/pid" ] && kill -0 "$(cat "$run/pid")" 2>/dev/null; }
+
+# kvm or tcg. That /dev/kvm opens says little: where this machine is itself a virtual one, KVM can
+# be emulated, and guests crawl or hang. So a boot sector that only ends QEMU (by writing to
+# isa-debug-exit) must come to its end in a second. Asked once for a directory: a snapshot is of one
+# accelerator.
+accel() {
+    if [ -n "${VM_ACCEL:-}" ]; then
+        echo "$VM_ACCEL"
+        return
+    fi
+    if [ ! -s "$run/accel" ]; then
+        local sector=$run/sector found=tcg code=0
+        # mov al, 16; mov dx, 0xf4; out dx, al; hlt
+        printf '\xb0\x10\xba\xf4\x00\xee\xf4' >"$sector"
+        truncate -s 510 "$sector"
+        printf '\x55\xaa' >>"$sector"
+        timeout 1 qemu-system-x86_64 -accel kvm -cpu host -nodefaults -no-reboot -display none \
+            -device isa-debug-exit,iobase=0xf4,iosize=4 \
+            -drive "file=$sector,format=raw" </dev/null >/dev/null 2>&1 || code=$?
+        # isa-debug-exit doubles what it is given, and adds one.
+        [ "$code" -ne 33 ] || found=kvm
+        rm -f "$sector"
+        echo $found >"$run/accel"
+    fi
+    cat "$run/accel"
+}
 
 start() {
     if alive; then
@@ -29,7 +55,7 @@ start() {
         exit 1
     fi
     local accel=(-accel tcg,thread=multi -cpu qemu64) resume=()
-    [ "${VM_ACCEL:-tcg}" != kvm ] || accel=(-accel kvm -cpu host)
+    [ "$(accel)" != kvm ] || accel=(-accel kvm -cpu host)
     if [ -n "${VM_RESUME:-}" ]; then
         resume=(-loadvm "$VM_RESUME")
     else
@@ -80,6 +106,7 @@ stop() {
 case $verb in
     start) start ;;
     wait) await ;;
+    accel) accel ;;
     ssh) in_vm "$@" ;;
     copy) scp -r "${SSH_OPTIONS[@]}" -P "$port" "${@:1:$#-1}" "root@127.0.0.1:${*: -1}" ;;
     monitor) "$(dirname "$0")/monitor.py" "$run/monitor" "$*" ;;

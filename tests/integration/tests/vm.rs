@@ -19,16 +19,21 @@ mod cri_api;
 mod enforcement;
 #[path = "vm/machine.rs"]
 mod machine;
+#[path = "vm/rootless.rs"]
+mod rootless;
 
 use std::fmt::Write as _;
 use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use serial_test::serial;
 
+use compose_and_swarm::compose_gives_the_gpu;
 use machine::{
-    BOTH, CDI, Daemon, ENV, GRANTED, IMAGE, PROBE, RUNTIME, Running, in_vm, ok, restart_docker, run,
+    BOTH, CDI, Daemon, ENV, GRANTED, IMAGE, PROBE, RUNTIME, Running, all_ok, in_vm, ok,
+    restart_docker, run,
 };
 
 #[test]
@@ -51,27 +56,62 @@ fn the_probe_sees_what_is_open() {
     assert_eq!(ok(&words), all);
 }
 
-#[test]
-#[serial]
-fn docker_gives_the_gpu_that_was_asked_for_and_no_other_by_variable_and_by_cdi() {
-    if !in_vm() {
-        return;
-    }
-    for way in [&ENV[..], &CDI, &BOTH] {
-        for user in ["--user=0", "--user=1000"] {
-            let run = ["docker", "run", "--rm", user];
-            let seen = ok(&[&run, way, &[IMAGE, "sh", "-c", PROBE]].concat());
-            assert_eq!(seen, GRANTED, "{way:?} {user}");
-        }
+#[track_caller]
+fn all_see_their_gpu_alone(commands: &[Vec<&str>]) {
+    for (words, seen) in commands.iter().zip(all_ok(commands)) {
+        assert_eq!(seen, GRANTED, "{words:?}");
     }
 }
 
-const LIVE: &str = r#"{"runtimes": {"amd": {"path": "/usr/bin/amd-container-runtime"}},
-    "live-restore": true"#;
+/// `docker run` in each way, as root and as another user.
+fn docker_gives_the_gpu() {
+    let mut commands = Vec::new();
+    for way in [&ENV[..], &CDI, &BOTH] {
+        for user in ["--user=0", "--user=1000"] {
+            let run = ["docker", "run", "--rm", user];
+            commands.push([&run, way, &[IMAGE, "sh", "-c", PROBE]].concat());
+        }
+    }
+    all_see_their_gpu_alone(&commands);
+}
 
-/// Under the cgroup driver that docker has with these settings, changes what systemd and docker can change of a container that runs.
-fn shake(driver: &str, settings: &str) {
-    let _daemon = Daemon::with(&format!("{LIVE}{settings}}}"));
+/// Where ours is docker's default runtime, containers that name none get what they ask for.
+fn the_default_runtime_gives_the_gpu_to_whom_asks() {
+    let run = |options: &[&'static str]| {
+        let probe = [IMAGE, "sh", "-c", PROBE];
+        [&["docker", "run", "--rm"], options, &probe].concat()
+    };
+    let seen = all_ok(&[run(&["-eAMD_VISIBLE_DEVICES=0"]), run(&[])]);
+    assert_eq!(seen, [GRANTED, &GRANTED.replace("open", "closed")]);
+}
+
+#[test]
+#[serial]
+fn docker_gives_the_gpu_that_was_asked_for_and_no_other_by_variable_and_by_cdi() {
+    if in_vm() {
+        docker_gives_the_gpu();
+    }
+}
+
+#[test]
+#[serial]
+fn under_the_cgroupfs_driver_each_way_gives_the_gpu_that_was_asked_for_and_no_other() {
+    if !in_vm() {
+        return;
+    }
+    let _daemon = Daemon::with(&json!({
+        "exec-opts": ["native.cgroupdriver=cgroupfs"],
+        "default-runtime": "amd",
+    }));
+    docker_gives_the_gpu();
+    the_default_runtime_gives_the_gpu_to_whom_asks();
+    compose_gives_the_gpu();
+}
+
+/// Under the cgroup driver that docker has with these settings, changes what systemd and docker can
+/// change of a container that runs.
+fn shake(driver: &str, settings: &Value) {
+    let _daemon = Daemon::with(settings);
     assert!(ok(&["docker", "info"]).contains(&format!("Cgroup Driver: {driver}")));
     let container = Running::start("shaken", &ENV);
     container.has_its_gpu_alone("at first");
@@ -117,7 +157,7 @@ fn shake(driver: &str, settings: &str) {
 #[serial]
 fn under_the_systemd_driver_nothing_that_happens_changes_what_can_be_opened() {
     if in_vm() {
-        shake("systemd", "");
+        shake("systemd", &json!({"live-restore": true}));
     }
 }
 
@@ -125,9 +165,10 @@ fn under_the_systemd_driver_nothing_that_happens_changes_what_can_be_opened() {
 #[serial]
 fn under_the_cgroupfs_driver_nothing_that_happens_changes_what_can_be_opened() {
     if in_vm() {
+        let driver = ["native.cgroupdriver=cgroupfs"];
         shake(
             "cgroupfs",
-            r#", "exec-opts": ["native.cgroupdriver=cgroupfs"]"#,
+            &json!({"live-restore": true, "exec-opts": driver}),
         );
     }
 }
@@ -179,18 +220,8 @@ fn as_dockers_default_runtime_it_runs_every_container() {
     if !in_vm() {
         return;
     }
-    let _daemon = Daemon::with(&format!(r#"{LIVE}, "default-runtime": "amd"}}"#));
-    let run = |options: &[&str]| {
-        ok(&[
-            &["docker", "run", "--rm"],
-            options,
-            &[IMAGE, "sh", "-c", PROBE],
-        ]
-        .concat())
-    };
-    assert_eq!(run(&["-eAMD_VISIBLE_DEVICES=0"]), GRANTED);
-    let none = GRANTED.replace("open", "closed");
-    assert_eq!(run(&[]), none);
+    let _daemon = Daemon::with(&json!({"default-runtime": "amd"}));
+    the_default_runtime_gives_the_gpu_to_whom_asks();
 }
 
 #[test]
@@ -212,9 +243,6 @@ fn containerd_runs_it_with_both_cgroup_drivers() {
     if !in_vm() {
         return;
     }
-    let saved = "/tmp/busybox.tar";
-    ok(&["docker", "save", "-o", saved, IMAGE]);
-    ok(&["ctr", "images", "import", saved]);
     let systemd = ["--runc-systemd-cgroup", "--cgroup=system.slice:ctr:vm"];
     for driver in [&[][..], &systemd] {
         let words = ["ctr", "run", "--rm", "--runtime=io.containerd.runc.v2"];
@@ -231,10 +259,8 @@ fn podman_runs_it_and_reads_the_cdi_spec() {
     if !in_vm() {
         return;
     }
-    let saved = "/tmp/busybox.tar";
-    ok(&["docker", "save", "-o", saved, IMAGE]);
-    ok(&["podman", "load", "-q", "-i", saved]);
     let ours = ["--runtime", RUNTIME];
+    let mut commands = Vec::new();
     for (runtime, way) in [
         (&ours[..], "--env=AMD_VISIBLE_DEVICES=0"),
         (&ours, "--device=amd.com/gpu=0"),
@@ -243,8 +269,8 @@ fn podman_runs_it_and_reads_the_cdi_spec() {
         for manager in ["--cgroup-manager=systemd", "--cgroup-manager=cgroupfs"] {
             let run = ["run", "--rm", "--network=none", "--cap-add=MKNOD", way];
             let probe = [IMAGE, "sh", "-c", PROBE];
-            let seen = ok(&[&["podman", manager], runtime, &run, &probe].concat());
-            assert_eq!(seen, GRANTED, "{runtime:?} {way} {manager}");
+            commands.push([&["podman", manager], runtime, &run, &probe].concat());
         }
     }
+    all_see_their_gpu_alone(&commands);
 }

@@ -1,45 +1,68 @@
 //! Docker's own ways beside `docker run`: Compose, Swarm's generic resources, BuildKit's devices.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use serde_json::{Map, Value, json};
 use serial_test::serial;
 
 use super::machine::{Daemon, GRANTED, IMAGE, PROBE, in_vm, ok, run};
 
-const COMPOSE: &str = r#"
-services:
-  runtime:
-    image: busybox
-    network_mode: none
-    runtime: amd
-    environment: {AMD_VISIBLE_DEVICES: "0"}
-  device:
-    image: busybox
-    network_mode: none
-    devices: ["amd.com/gpu=0"]
-  reservation:
-    image: busybox
-    network_mode: none
-    deploy: {resources: {reservations: {devices: [
-      {driver: cdi, capabilities: [gpu], device_ids: ["amd.com/gpu=0"]}]}}}
-"#;
+/// The ways to ask in a compose file, as JSON, which YAML is.
+fn ways() -> [(&'static str, Value); 3] {
+    let of_cdi = json!({"driver": "cdi", "capabilities": ["gpu"], "device_ids": ["amd.com/gpu=0"]});
+    let reservations = json!({"reservations": {"devices": [of_cdi]}});
+    [
+        (
+            "runtime",
+            json!({"runtime": "amd", "environment": {"AMD_VISIBLE_DEVICES": "0"}}),
+        ),
+        ("device", json!({"devices": ["amd.com/gpu=0"]})),
+        (
+            "reservation",
+            json!({"deploy": {"resources": reservations}}),
+        ),
+    ]
+}
 
 #[test]
 #[serial]
 fn compose_gives_the_gpu_by_runtime_by_device_and_by_reservation() {
-    if !in_vm() {
-        return;
+    if in_vm() {
+        compose_gives_the_gpu();
     }
-    let file = "/root/compose.yml";
-    fs::write(file, COMPOSE).unwrap();
-    for service in ["runtime", "device", "reservation"] {
-        for user in ["--user=0", "--user=1000"] {
-            let compose = ["docker", "compose", "-f", file, "run", "--rm", "-T", user];
-            let seen = ok(&[&compose[..], &[service, "sh", "-c", PROBE]].concat());
-            assert_eq!(seen, GRANTED, "{service} {user}");
+}
+
+/// Compose in each way, as root and as another user.
+pub fn compose_gives_the_gpu() {
+    let (file, seen) = ("/root/compose.yml", "/root/seen");
+    run(&["rm", "-rf", seen]);
+    fs::create_dir(seen).unwrap();
+    fs::set_permissions(seen, Permissions::from_mode(0o777)).unwrap();
+    let mut services = Map::new();
+    for (way, service) in ways() {
+        for user in ["0", "1000"] {
+            let mut service = service.clone();
+            let name = format!("{way}-{user}");
+            // Compose takes $ for its own.
+            let probe = PROBE.replace('$', "$$");
+            let probe = format!("( {probe} ) >/seen/{name}");
+            service["image"] = json!("busybox");
+            service["network_mode"] = json!("none");
+            service["user"] = json!(user);
+            service["volumes"] = json!([format!("{seen}:/seen")]);
+            service["command"] = json!(["sh", "-c", probe]);
+            services.insert(name, service);
         }
+    }
+    let names: Vec<_> = services.keys().cloned().collect();
+    fs::write(file, json!({"services": services}).to_string()).unwrap();
+    ok(&["docker", "compose", "-f", file, "up"]);
+    for name in names {
+        let seen = fs::read_to_string(format!("{seen}/{name}"));
+        assert_eq!(seen.unwrap(), GRANTED, "{name}");
     }
     ok(&["docker", "compose", "-f", file, "down"]);
 }

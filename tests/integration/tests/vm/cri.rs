@@ -18,18 +18,25 @@ use super::machine::{GRANTED, IMAGE, PROBE, in_vm, ok};
 const CONFIG: &str = "/etc/containerd/config.toml";
 const PAUSE: &str = "docker.io/library/pause:latest";
 
-/// containerd with the handler that `amd-ctk` configures, until it is dropped.
+/// containerd with the handler that `amd-ctk` configures, for pods that name it and for those that
+/// name none. When this is dropped its settings are as
+/// before; what runs goes on with ours, which are nothing to those who call it otherwise.
 struct Containerd(String);
 
 impl Containerd {
-    fn configured(systemd_cgroup: bool, extra: &[&str]) -> Self {
+    fn configured(systemd_cgroup: bool) -> Self {
         let before = Self(fs::read_to_string(CONFIG).unwrap());
         let plugin = r#"[plugins."io.containerd.grpc.v1.cri"]"#;
         assert!(before.0.contains(plugin), "{}", before.0);
         let sandbox = format!("{plugin}\nsandbox_image = {PAUSE:?}");
         fs::write(CONFIG, before.0.replace(plugin, &sandbox)).unwrap();
-        let configure = ["amd-ctk", "runtime", "configure", "--runtime=containerd"];
-        ok(&[&configure[..], extra].concat());
+        ok(&[
+            "amd-ctk",
+            "runtime",
+            "configure",
+            "--runtime=containerd",
+            "--set-as-default",
+        ]);
         if systemd_cgroup {
             let ours = fs::read_to_string(CONFIG).unwrap();
             let name = "BinaryName = \"/usr/bin/amd-container-runtime\"";
@@ -45,7 +52,6 @@ impl Containerd {
 impl Drop for Containerd {
     fn drop(&mut self) {
         fs::write(CONFIG, &self.0).unwrap();
-        restart();
     }
 }
 
@@ -67,19 +73,6 @@ fn connect() -> Cri {
     }
 }
 
-/// Images of docker for the CRI, the one of sandboxes included.
-fn load_images() {
-    let container = ok(&["docker", "create", IMAGE, "true"]);
-    let files = "/tmp/pause-files.tar";
-    ok(&["docker", "export", "-o", files, container.trim()]);
-    ok(&["docker", "rm", container.trim()]);
-    let program = r#"CMD ["/bin/sleep", "1000000"]"#;
-    ok(&["docker", "import", "--change", program, files, "pause"]);
-    let saved = "/tmp/cri.tar";
-    ok(&["docker", "save", "-o", saved, IMAGE, PAUSE]);
-    ok(&["ctr", "-n", "k8s.io", "images", "import", saved]);
-}
-
 /// A pod, removed when it is dropped.
 struct Pod<'a> {
     cri: &'a Cri,
@@ -95,8 +88,8 @@ impl<'a> Pod<'a> {
     fn run(cri: &'a Cri, handler: &str, cgroup_parent: &str) -> Self {
         let config = PodSandboxConfig {
             metadata: Some(PodMetadata {
-                name: "pod".into(),
-                uid: "pod-of-the-tests".into(),
+                name: format!("pod-{handler}"),
+                uid: format!("pod-of-the-tests-{handler}"),
                 namespace: "default".into(),
             }),
             linux: Some(LinuxPod {
@@ -180,23 +173,23 @@ impl Drop for Pod<'_> {
     }
 }
 
-/// A pod whose containers ask in each way, and what changes nothing for them.
-fn pods_get_their_gpu(systemd_cgroup: bool, extra: &[&str], handler: &str) {
-    load_images();
-    let _containerd = Containerd::configured(systemd_cgroup, extra);
+/// Pods of the handler and of none, whose containers ask in each way, and what changes nothing for
+/// them.
+fn pods_get_their_gpu(systemd_cgroup: bool) {
+    let _containerd = Containerd::configured(systemd_cgroup);
     let cri = connect();
     let parent = match systemd_cgroup {
         true => "kubepods-besteffort.slice",
         false => "/kubepods/besteffort",
     };
-    let pod = Pod::run(&cri, handler, parent);
-    for user in [0, 1000] {
-        let by_variable = pod.start(&format!("variable-{user}"), user, Some("0"), None);
-        assert_eq!(pod.seen(&by_variable), GRANTED, "by variable, user {user}");
-        let by_cdi = pod.start(&format!("cdi-{user}"), user, None, Some("amd.com/gpu=0"));
-        let seen = pod.seen(&by_cdi);
-        assert_eq!(seen, GRANTED, "by CDI, user {user}");
-        let none = pod.start(&format!("none-{user}"), user, None, None);
+    let pods = [("amd", [0, 1000]), ("", [1000, 0])].map(|(handler, users)| {
+        let pod = Pod::run(&cri, handler, parent);
+        let [first, second] = users;
+        let by_variable = pod.start("variable", first, Some("0"), None);
+        assert_eq!(pod.seen(&by_variable), GRANTED, "by variable, {handler:?}");
+        let by_cdi = pod.start("cdi", second, None, Some("amd.com/gpu=0"));
+        assert_eq!(pod.seen(&by_cdi), GRANTED, "by CDI, {handler:?}");
+        let none = pod.start("none", first, None, None);
         assert_eq!(pod.seen(&none), GRANTED.replace("open", "closed"));
         let update = UpdateResources {
             container: by_variable.clone(),
@@ -205,24 +198,26 @@ fn pods_get_their_gpu(systemd_cgroup: bool, extra: &[&str], handler: &str) {
             }),
         };
         let _: Nothing = cri.call("UpdateContainerResources", update).unwrap();
-        ok(&["systemctl", "daemon-reload"]);
-        let when = "after update and daemon-reload";
-        assert_eq!(pod.seen(&by_variable), GRANTED, "{when}, user {user}");
+        (pod, by_variable)
+    });
+    ok(&["systemctl", "daemon-reload"]);
+    for (pod, container) in pods {
+        assert_eq!(pod.seen(&container), GRANTED, "after update and reload");
     }
 }
 
 #[test]
 #[serial]
-fn pods_of_the_runtime_class_get_their_gpu_under_the_systemd_driver() {
+fn under_the_systemd_driver_pods_of_the_runtime_class_and_of_none_get_their_gpu() {
     if in_vm() {
-        pods_get_their_gpu(true, &[], "amd");
+        pods_get_their_gpu(true);
     }
 }
 
 #[test]
 #[serial]
-fn pods_of_no_runtime_class_get_their_gpu_from_the_default_runtime() {
+fn under_the_cgroupfs_driver_pods_of_the_runtime_class_and_of_none_get_their_gpu() {
     if in_vm() {
-        pods_get_their_gpu(false, &["--set-as-default"], "");
+        pods_get_their_gpu(false);
     }
 }

@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::process::{Command, Output};
+use std::thread;
+
+use serde_json::Value;
 
 pub const RUNTIME: &str = "/usr/bin/amd-container-runtime";
 pub const IMAGE: &str = "docker.io/library/busybox:latest";
@@ -43,27 +46,52 @@ pub fn run(words: &[&str]) -> Output {
 /// What a command prints; it must succeed.
 #[track_caller]
 pub fn ok(words: &[&str]) -> String {
-    let output = run(words);
+    printed_by(words, run(words))
+}
+
+#[track_caller]
+fn printed_by(words: &[&str], output: Output) -> String {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{words:?}: {error}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// What commands print that run side by side, in their order; all must succeed. Most of what an
+/// engine does for a container it does with one processor, and the machine has more.
+#[track_caller]
+pub fn all_ok(commands: &[Vec<&str>]) -> Vec<String> {
+    let outputs: Vec<Output> = thread::scope(|scope| {
+        let spawn = |words| scope.spawn(move || run(words));
+        let running: Vec<_> = commands.iter().map(|words| spawn(words)).collect();
+        running.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    let printed = commands.iter().zip(outputs);
+    printed
+        .map(|(words, output)| printed_by(words, output))
+        .collect()
+}
+
 /// Runs docker with other settings, and with ours again when it is dropped.
-pub struct Daemon(Option<String>);
+pub struct Daemon(String);
 
 impl Daemon {
-    pub fn with(settings: &str) -> Self {
-        let before = fs::read_to_string(DAEMON_JSON).ok();
-        fs::write(DAEMON_JSON, settings).unwrap();
+    /// With these settings besides.
+    #[track_caller]
+    pub fn with(settings: &Value) -> Self {
+        let changed = Self(fs::read_to_string(DAEMON_JSON).unwrap());
+        let mut all: Value = serde_json::from_str(&changed.0).unwrap();
+        for (name, value) in settings.as_object().unwrap() {
+            all[name] = value.clone();
+        }
+        fs::write(DAEMON_JSON, all.to_string()).unwrap();
         restart_docker();
-        Self(before)
+        changed
     }
 
     /// With the settings that a command makes.
     #[track_caller]
     pub fn configured_by(command: &[&str]) -> Self {
-        let changed = Self(fs::read_to_string(DAEMON_JSON).ok());
+        let changed = Self(fs::read_to_string(DAEMON_JSON).unwrap());
         ok(command);
         restart_docker();
         changed
@@ -72,10 +100,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        match &self.0 {
-            Some(before) => fs::write(DAEMON_JSON, before).unwrap(),
-            None => fs::remove_file(DAEMON_JSON).unwrap(),
-        }
+        fs::write(DAEMON_JSON, &self.0).unwrap();
         restart_docker();
     }
 }

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Makes the Debian package of the development build's programs, which must be there already, and
+# prints its path: files, scripts and metadata are those of `make pkg-deb`, and so is the way it is
+# made. Only the programs are not optimized, and linked dynamically.
+#
+#     dev-deb.sh DIR
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+out=$(readlink -m "${1:?usage: dev-deb.sh DIR}")
+target=$(readlink -m "${CARGO_TARGET_DIR:-target}")
+
+# To cargo-deb they are those of a release: it wants no others.
+programs=$(mktemp -d)
+trap 'rm -rf "$programs"' EXIT
+mkdir "$programs/release"
+for program in amd-container-runtime amd-ctk; do
+    strip -o "$programs/release/$program" "$target/debug/$program"
+done
+{
+    rm -rf bin/share
+    "$target/debug/manual" share bin/share
+    make --no-print-directory bin/crates.txt cargo-deb
+    CARGO_TARGET_DIR=$programs cargo deb --package manual --no-build --fast --output "$out/"
+} >&2
+ls "$out"/*.deb
