@@ -3,7 +3,7 @@
 # prints its path: files, scripts and metadata are those of `make pkg-deb`, and so is the way it is
 # made. Only the programs are not optimized, and linked dynamically.
 #
-#     dev-deb.sh DIR
+#     dev-deb.sh DIR      DIR is made anew
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 out=$(readlink -m "${1:?usage: dev-deb.sh DIR}")
@@ -17,7 +17,7 @@ for program in amd-container-runtime amd-ctk; do
     strip -o "$programs/release/$program" "$target/debug/$program"
 done
 {
-    rm -rf bin/share
+    rm -rf bin/share "$out"
     "$target/debug/manual" share bin/share
     make --no-print-directory bin/crates.txt cargo-deb
     CARGO_TARGET_DIR=$programs cargo deb --package manual --no-build --fast --output "$out/"

@@ -56,17 +56,22 @@ build_programs() {
     # As scripts/test.sh: other targets would have other features, and be built anew by each.
     cargo build --workspace --bins --examples
     local tests
-    tests=$(cargo test --no-run --package integration --test vm --message-format=json 2>/dev/null |
+    tests=$(cargo test --no-run --package integration --test vm --message-format=json-render-diagnostics |
         sed -n 's/.*"executable":"\([^"]*\/vm-[^"]*\)".*/\1/p')
     strip -o "$copies/vm-tests" "$tests"
     strip -o "$copies/simulated-host" "$target/debug/simulated-host"
-    cp "${VM_PACKAGE:-$(scripts/dev-deb.sh "$copies")}" "$copies/amd.deb"
+    local package=${VM_PACKAGE:-}
+    if [ -z "$package" ]; then
+        package=$(scripts/dev-deb.sh "$target/vm-deb")
+    fi
+    cp "$package" "$copies/amd.deb"
 }
 
 # Boots the machine, or lets it go on where its engines were ready.
 start_machine() {
     local key
-    key=$(hash_of vagrant/box/* vagrant/provision.sh vagrant/qemu.sh "$dir/vmlinux" "$dir/initrd")-$(vm accel)
+    key=$(hash_of vagrant/box/* vagrant/provision.sh vagrant/qemu.sh "$dir/vmlinux" "$dir/initrd")
+    key+=-$(vm accel)-$(nproc)-${VM_CPUS:-}-${VM_MEMORY:-}
     if [ "$key" = "$(cat "$dir/run/ready.key" 2>/dev/null)" ]; then
         step "starting the VM where it was ready"
         VM_RESUME=ready vm start
@@ -117,22 +122,26 @@ keep_logs() {
     tail -n 40 "$dir/log/journal" >&2
 }
 
-mkdir -p "$dir/log"
-copies=$(mktemp -d)
-trap 'rm -rf "$copies"; vm stop' EXIT
-scripts/vm-deps.sh
-build_image
-build_programs
-start_machine
-step "installing"
-vm copy "$copies"/* vagrant/provision.sh /root/
-within 300 vagrant/qemu.sh ssh "$dir" \
-    "date -s @$(date +%s) >/dev/null; /root/provision.sh --programs ./amd.deb"
-step "testing"
-status=0
-test_all || status=$?
-keep_logs "$status"
-awk '/ test result: / { for (i = 1; i < NF; i++) n[$(i + 1)] += $i }
-    END { printf "Summary %d passed, %d failed in the VM\n", n["passed;"], n["failed;"] }' "$dir/log/tests"
-step "done; logs are in $dir/log"
-exit "$status"
+main() {
+    mkdir -p "$dir/log"
+    copies=$(mktemp -d)
+    trap 'rm -rf "$copies"; vm stop' EXIT
+    scripts/vm-deps.sh
+    build_image
+    build_programs
+    start_machine
+    step "installing"
+    vm copy "$copies"/* vagrant/provision.sh /root/
+    within 300 vagrant/qemu.sh ssh "$dir" \
+        "date -s @$(date +%s) >/dev/null; /root/provision.sh --programs ./amd.deb"
+    step "testing"
+    local status=0
+    test_all || status=$?
+    keep_logs "$status"
+    awk '/ test result: / { for (i = 1; i < NF; i++) n[$(i + 1)] += $i }
+        END { printf "Summary %d passed, %d failed in the VM\n", n["passed;"], n["failed;"] }' "$dir/log/tests"
+    step "done; logs are in $dir/log"
+    return "$status"
+}
+
+main

@@ -8,7 +8,8 @@
 #     qemu.sh monitor DIR COMMAND           such as `savevm ready`
 #
 # VM_ACCEL=kvm|tcg (by default KVM where it works, see accel), VM_PORT (2222), VM_MEMORY (4G),
-# VM_RESUME=NAME starts from a snapshot. The disk is an overlay that `start` makes anew, unless it
+# VM_CPUS (those of this machine, up to 4; emulated ones run side by side, too), VM_RESUME=NAME
+# starts from a snapshot. The disk is an overlay that `start` makes anew, unless it
 # resumes: the image itself is never written to.
 set -euo pipefail
 verb=${1:?usage: qemu.sh start|wait|accel|ssh|copy|monitor|stop DIR}
@@ -62,8 +63,11 @@ start() {
         rm -f "$run/disk.qcow2"
         qemu-img create -q -f qcow2 -F qcow2 -b "$dir/disk.qcow2" "$run/disk.qcow2"
     fi
+    local cpus
+    cpus=${VM_CPUS:-$(nproc)}
+    [ "$cpus" -le 4 ] || cpus=4
     # Two virtio GPUs: render nodes of PCI devices that open for real.
-    setsid qemu-system-x86_64 -name amd-vm "${accel[@]}" -smp 2 -m "${VM_MEMORY:-4G}" \
+    setsid qemu-system-x86_64 -name amd-vm "${accel[@]}" -smp "$cpus" -m "${VM_MEMORY:-4G}" \
         -nodefaults -no-reboot -display none \
         -kernel "$dir/vmlinux" -initrd "$dir/initrd" \
         -append "root=/dev/vda rw console=ttyS0 mitigations=off random.trust_cpu=on quiet" \
@@ -99,7 +103,11 @@ stop() {
     local pid
     pid=$(cat "$run/pid")
     kill "$pid"
-    while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
+    local deadline=$((SECONDS + 30))
+    while kill -0 "$pid" 2>/dev/null; do
+        [ $SECONDS -lt $deadline ] || kill -KILL "$pid"
+        sleep 0.1
+    done
     rm -f "$run/pid"
 }
 

@@ -155,5 +155,5 @@ impl Drop for Running {
 }
 
 pub const ENV: [&str; 2] = ["--runtime=amd", "-eAMD_VISIBLE_DEVICES=0"];
-pub const CDI: [&str; 1] = ["--device=amd.com/gpu=0"];
+pub const CDI: [&str; 2] = ["--runtime=runc", "--device=amd.com/gpu=0"];
 pub const BOTH: [&str; 2] = ["--runtime=amd", "--device=amd.com/gpu=0"];
