@@ -7,7 +7,7 @@
 #     qemu.sh copy DIR FILE... TARGET       TARGET is a path in the VM
 #     qemu.sh monitor DIR COMMAND           such as `savevm ready`
 #
-# VM_ACCEL=kvm|tcg (by default KVM where it works, see accel), VM_PORT (2222), VM_MEMORY (4G),
+# VM_ACCEL=kvm|tcg (by default KVM where it works, see accel), VM_PORT (one that is free), VM_MEMORY (4G),
 # VM_CPUS (those of this machine, up to 4; emulated ones run side by side, too), VM_RESUME=NAME
 # starts from a snapshot. The disk is an overlay that `start` makes anew, unless it
 # resumes: the image itself is never written to.
@@ -15,7 +15,6 @@ set -euo pipefail
 verb=${1:?usage: qemu.sh start|wait|accel|ssh|copy|monitor|stop DIR}
 dir=$(readlink -f "${2:?usage: qemu.sh $verb DIR}")
 shift 2
-port=${VM_PORT:-2222}
 run=$dir/run
 mkdir -p "$run"
 
@@ -50,6 +49,16 @@ accel() {
     cat "$run/accel"
 }
 
+# The port of 127.0.0.1 on which the VM's ssh is; `start` chooses it.
+port() { cat "$run/port"; }
+
+free_port() {
+    python3 -c 'import socket
+with socket.socket() as one:
+    one.bind(("127.0.0.1", 0))
+    print(one.getsockname()[1])'
+}
+
 start() {
     if alive; then
         echo "qemu.sh: the VM of $dir runs already, as process $(cat "$run/pid")" >&2
@@ -63,6 +72,7 @@ start() {
         rm -f "$run/disk.qcow2"
         qemu-img create -q -f qcow2 -F qcow2 -b "$dir/disk.qcow2" "$run/disk.qcow2"
     fi
+    echo "${VM_PORT:-$(free_port)}" >"$run/port"
     local cpus
     cpus=${VM_CPUS:-$(nproc)}
     [ "$cpus" -le 4 ] || cpus=4
@@ -73,14 +83,14 @@ start() {
         -append "root=/dev/vda rw console=ttyS0 mitigations=off random.trust_cpu=on quiet" \
         -drive "file=$run/disk.qcow2,if=none,id=disk,format=qcow2,cache=unsafe,discard=unmap" \
         -device virtio-blk-pci,drive=disk \
-        -netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" \
+        -netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:$(port)-:22" \
         -device virtio-net-pci,netdev=net,romfile= -device virtio-rng-pci \
         -device virtio-gpu-pci,addr=0x10,romfile= -device virtio-gpu-pci,addr=0x11,romfile= \
         -serial "file:$run/console" -monitor "unix:$run/monitor,server,nowait" \
         -pidfile "$run/pid" "${resume[@]}" </dev/null >"$run/qemu.log" 2>&1 &
 }
 
-in_vm() { ssh "${SSH_OPTIONS[@]}" -p "$port" root@127.0.0.1 "$@"; }
+in_vm() { ssh "${SSH_OPTIONS[@]}" -p "$(port)" root@127.0.0.1 "$@"; }
 
 await() {
     local deadline=$((SECONDS + ${VM_PATIENCE:-600}))
@@ -116,7 +126,7 @@ case $verb in
     wait) await ;;
     accel) accel ;;
     ssh) in_vm "$@" ;;
-    copy) scp -r "${SSH_OPTIONS[@]}" -P "$port" "${@:1:$#-1}" "root@127.0.0.1:${*: -1}" ;;
+    copy) scp -r "${SSH_OPTIONS[@]}" -P "$(port)" "${@:1:$#-1}" "root@127.0.0.1:${*: -1}" ;;
     monitor) "$(dirname "$0")/monitor.py" "$run/monitor" "$*" ;;
     stop) stop ;;
     *) echo "qemu.sh: no such command: $verb" >&2; exit 2 ;;

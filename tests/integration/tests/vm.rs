@@ -17,6 +17,8 @@ mod cri;
 mod cri_api;
 #[path = "vm/enforcement.rs"]
 mod enforcement;
+#[path = "vm/host_setup.rs"]
+mod host_setup;
 #[path = "vm/machine.rs"]
 mod machine;
 #[path = "vm/rootless.rs"]
