@@ -6,7 +6,7 @@ use integration::bundle::Bundle;
 use integration::host::{Cgroups, SimulatedHost};
 use integration::mi300x;
 use integration::require;
-use integration::runtime::Runtime;
+use integration::runtime::{Runtime, eventually};
 use integration::spec::Spec;
 use serde_json::{Value, json};
 
@@ -64,6 +64,11 @@ fn hooks_are_told_the_callers_bundle_the_status_and_the_pid() {
     runtime.create(&bundle).ok();
     let pid = runtime.state(ID)["pid"].clone();
     runtime.start(ID).ok();
+    // What startContainer hooks do, they do before the program.
+    eventually("the program runs", || {
+        let processes = host.processes().unwrap();
+        processes.iter().any(|line| line.starts_with("sleep"))
+    });
     runtime.call(&["delete", "--force", ID]).ok();
 
     let rootfs = bundle.in_rootfs("/");

@@ -11,6 +11,7 @@ use integration::outcome::Outcome;
 use integration::require;
 use integration::runtime::{Runtime, eventually};
 use integration::spec::Spec;
+use nix::mount::{MntFlags, umount2};
 use serde_json::json;
 
 const ID: &str = "c";
@@ -101,6 +102,24 @@ fn a_container_of_which_no_file_can_be_understood_is_cleared_by_what_libcontaine
     }
     runtime.call(&["delete", "--force", ID]).ok();
     assert_nothing_left(&host, &runtime, "torn files");
+}
+
+#[test]
+fn a_torn_record_hides_no_cgroup_on_a_host_with_v1_alone() {
+    let Some(host) = host(Cgroups::V1) else {
+        return;
+    };
+    let unmounted = host.inside(|| {
+        // What is not mounted there need not be taken away.
+        let _ = umount2("/sys/fs/cgroup/unified", MntFlags::MNT_DETACH);
+    });
+    unmounted.unwrap();
+    let runtime = Runtime::under_test(&host);
+    runtime.up(&Bundle::new(&host, ID, sleeper()));
+    let record = runtime.root().join(ID).join("container.json");
+    host.inside(|| fs::write(record, "{")).unwrap().unwrap();
+    runtime.call(&["delete", "--force", ID]).ok();
+    assert_nothing_left(&host, &runtime, "a torn record");
 }
 
 #[test]

@@ -153,6 +153,8 @@ pub struct Hidden {
     home: File,
     /// Its directory there.
     dir: File,
+    /// Its root directory, where cgroups are hidden.
+    root: Option<File>,
 }
 
 impl Hidden {
@@ -166,19 +168,31 @@ impl Hidden {
             path: DEFAULT_CGROUP_ROOT.into(),
             source,
         };
-        let hidden = Self {
+        let mut hidden = Self {
+            root: None,
             home: File::open("/proc/thread-self/ns/mnt").map_err(failed)?,
             dir: File::open(".").map_err(failed)?,
         };
         unshare(CloneFlags::CLONE_NEWNS)
             .and_then(|()| cover.make())
             .map_err(|errno| failed(errno.into()))?;
+        hidden.root = Some(File::open("/").map_err(failed)?);
         Ok(hidden)
     }
 
+    /// The root directory of this process, for one that is forked and has another.
+    pub fn root(&self) -> Option<RawFd> {
+        self.root.as_ref().map(AsRawFd::as_raw_fd)
+    }
+
     /// Its descriptors, of which a process that is forked meanwhile has copies.
-    pub fn descriptors(&self) -> [RawFd; 2] {
-        [self.home.as_raw_fd(), self.dir.as_raw_fd()]
+    pub fn descriptors(&self) -> Vec<RawFd> {
+        let files = [Some(&self.home), Some(&self.dir), self.root.as_ref()];
+        files
+            .into_iter()
+            .flatten()
+            .map(AsRawFd::as_raw_fd)
+            .collect()
     }
 }
 

@@ -28,7 +28,7 @@ use crate::error::{Error, Result};
 use crate::hooks::{self, HookState, Hooks, When};
 use crate::inject::inject;
 use crate::mounts::cgroup_v1::show_own_v1;
-use crate::mounts::{self, Circumstances};
+use crate::mounts::{self, Circumstances, Handover};
 use crate::process::exec::send_pidfd;
 use crate::process::{
     Init, Plan, connect, descriptors, known_to_oci_spec, reset_affinity, set_limits, told,
@@ -137,6 +137,7 @@ impl Runtime {
             no_pivot: options.no_pivot,
             init_file: joining.cover().map(|_| dir.init_path()),
             cgroup_cover: joining.cover_to_lift().map(Path::to_owned),
+            stand_in: dir.stand_in(),
         };
         let rootfs = mounts::hand_over(&mut spec, &typed, circumstances)?;
 
@@ -234,6 +235,11 @@ impl Runtime {
         let hidden = joining.cover().map(Hidden::enter).transpose()?;
         let init = match &hidden {
             Some(hidden) => init.without(&hidden.descriptors()),
+            None => init,
+        };
+        let by_init = rootfs.as_ref().and_then(Handover::by_init);
+        let init = match by_init.zip(hidden.as_ref().and_then(Hidden::root)) {
+            Some((root, host)) => init.making(root, host),
             None => init,
         };
         let stay = named.enter()?;

@@ -1,6 +1,6 @@
 //! `delete`: removes what is left of a container.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use libcontainer::config::YoukiConfig;
@@ -79,14 +79,20 @@ fn recover_without_record(dir: &ContainerDir) -> Result<()> {
     Ok(cgroup.remove()?)
 }
 
-/// `linux.cgroupsPath` in the effective spec or, where that is torn as well, in libcontainer's
-/// own state.
+/// `linux.cgroupsPath` as libcontainer was told of it, where that names a cgroup, in the effective
+/// spec or, where they are torn as well, in libcontainer's own state.
 fn cgroups_path_on_file(dir: &ContainerDir) -> Option<PathBuf> {
-    let spec = read_regular(&dir.config_path()).ok();
-    let spec = spec.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-    spec.map(|spec| PathBuf::from(cgroups_path(&spec)))
-        .filter(|path| !path.as_os_str().is_empty())
-        .or_else(|| Some(YoukiConfig::load(dir.libcontainer_dir()).ok()?.cgroup_path))
+    let of_spec = |path: PathBuf| {
+        let spec = serde_json::from_slice::<Value>(&read_regular(&path).ok()?).ok()?;
+        Some(PathBuf::from(cgroups_path(&spec)))
+    };
+    let of_libcontainer = || Some(YoukiConfig::load(dir.libcontainer_dir()).ok()?.cgroup_path);
+    // The root is told where cgroups are hidden (`crate::cgroup::hidden`).
+    let names_one = |path: &PathBuf| !path.as_os_str().is_empty() && path != Path::new("/");
+    [dir.config_path(), dir.spec_path()]
+        .into_iter()
+        .find_map(|path| of_spec(path).filter(names_one))
+        .or_else(|| of_libcontainer().filter(names_one))
 }
 
 /// Runs the hooks that the spec has for after the container; as with runc, one that

@@ -108,6 +108,7 @@ fn outside(plan: &str, failure: &File) -> Result<bool> {
             drop(server);
             let made = enter_rest(&process, &plan, join_user)
                 .step(|| "enter the container's namespaces".into())
+                .and_then(|()| handover::uncover(&plan.rootfs))
                 .and_then(|()| inside(&plan, &sources, own_cgroup));
             if let Err(error) = &made {
                 report(failure, error);
@@ -177,10 +178,13 @@ fn enter_rest(process: &OwnedFd, plan: &Plan, join_user: bool) -> io::Result<()>
     Ok(())
 }
 
-fn inside(plan: &Plan, sources: &Sources, own_cgroup: Option<PathBuf>) -> Result<()> {
+/// Makes all of `plan` but what is done last, as a process that is in the container's namespaces.
+///
+/// # Errors
+/// Names what could not be done.
+pub fn inside(plan: &Plan, sources: &Sources, own_cgroup: Option<PathBuf>) -> Result<()> {
     // Every mode is given in full.
     umask(Mode::empty());
-    handover::uncover(&plan.rootfs)?;
     let root = Root::open(&plan.rootfs).step(|| at("open", &plan.rootfs))?;
     // A slave where that is asked for: what the host mounts below it gets here. Else the
     // root is apart from the host, as with runc.

@@ -10,6 +10,7 @@ use nix::mount::{MntFlags, umount2};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde_json::{Value, json};
 
+use super::by_init::ByInit;
 use super::error::{Result, Step, at};
 use super::finish::Finish;
 use super::plan::Plan;
@@ -20,30 +21,45 @@ use crate::spec::{SpecError, array, object};
 /// container is built.
 #[derive(Debug)]
 pub struct Handover {
-    plan: File,
-    failure: File,
+    maker: Maker,
     finish: Finish,
 }
 
+/// Who makes it.
+#[derive(Debug)]
+enum Maker {
+    Init(Box<ByInit>),
+    /// The step that [`enter`](super::enter) describes.
+    Step {
+        plan: File,
+        failure: File,
+    },
+}
+
 impl Handover {
-    /// Files for a plan and for what fails, and what the init is to do last.
+    /// To the container's init.
+    pub fn to_init(root: ByInit, finish: Finish) -> Self {
+        Self {
+            maker: Maker::Init(Box::new(root)),
+            finish,
+        }
+    }
+
+    /// To a step of its own, with files for the plan and for what fails.
     ///
     /// # Errors
     /// Where the kernel gives no memfd.
-    pub fn new(plan: &Plan, finish: Finish) -> io::Result<Self> {
+    pub fn to_step(plan: &Plan, finish: Finish) -> io::Result<Self> {
         let file = |name| memfd_create(name, MFdFlags::MFD_CLOEXEC).map(File::from);
         let (mut to, failure) = (file(c"plan")?, file(c"failure")?);
         to.write_all(&serde_json::to_vec(plan)?)?;
-        Ok(Self {
-            plan: to,
-            failure,
-            finish,
-        })
+        let maker = Maker::Step { plan: to, failure };
+        Ok(Self { maker, finish })
     }
 
-    /// Leaves of the spec what libcontainer is to do itself: namespaces, hooks, pivot_root(2),
-    /// the terminal, and a read-only root. In place of the mounts it gets two tmpfs, the
-    /// one on top of the root filesystem: it makes its links and device nodes in /dev by
+    /// Leaves of the spec what libcontainer is to do itself: namespaces, hooks and, unless the init
+    /// makes it all, pivot_root(2) and a read-only root. In place of the mounts it gets two tmpfs,
+    /// the one on top of the root filesystem: it makes its links and device nodes in /dev by
     /// path, before anything else, and so makes them there, where they harm nobody.
     ///
     /// # Errors
@@ -58,12 +74,29 @@ impl Handover {
         for key in ["devices", "sysctl", "maskedPaths", "readonlyPaths"] {
             linux[key] = Value::Null;
         }
-        let step = reentry::hook(
-            reentry::ROOTFS,
-            &[self.plan.as_raw_fd(), self.failure.as_raw_fd()],
-        );
-        array(object(spec, "hooks")?, "prestart")?.insert(0, step);
+        match &self.maker {
+            Maker::Init(root) => {
+                if let Some(Value::Array(listed)) = linux.get_mut("namespaces") {
+                    listed.retain(|namespace| namespace["type"] != "mount");
+                }
+                linux["rootfsPropagation"] = Value::Null;
+                spec["root"] = json!({"path": root.told()});
+            }
+            Maker::Step { plan, failure } => {
+                let files = [plan.as_raw_fd(), failure.as_raw_fd()];
+                let step = reentry::hook(reentry::ROOTFS, &files);
+                array(object(spec, "hooks")?, "prestart")?.insert(0, step);
+            }
+        }
         Ok(())
+    }
+
+    /// What the container's init is to do first.
+    pub fn by_init(&self) -> Option<&ByInit> {
+        match &self.maker {
+            Maker::Init(root) => Some(root),
+            Maker::Step { .. } => None,
+        }
     }
 
     /// What the container's init is to do last.
@@ -73,8 +106,12 @@ impl Handover {
 
     /// Why the step failed, where it did.
     pub fn failure(&self) -> Option<String> {
+        let Maker::Step { failure, .. } = &self.maker else {
+            // The init says it as it says all else.
+            return None;
+        };
         let mut text = String::new();
-        let mut file = &self.failure;
+        let mut file = failure;
         file.rewind().ok()?;
         file.read_to_string(&mut text).ok()?;
         (!text.is_empty()).then_some(text)

@@ -14,12 +14,14 @@
 //! hooks run and pivot_root(2) leaves the host's tree behind. libcontainer has one place
 //! there at which it lets others in, its hooks; so the runtime puts itself in front of them
 //! (`handover`, `reentry`). Doing it after `build()` would be simpler and wrong: hooks, the
-//! search for the program and the change to the working directory need the mounts.
+//! search for the program and the change to the working directory need the mounts. Where there
+//! are no such hooks, and no user namespace, the container's init does it itself (`by_init`).
 //!
 //! ```text
 //! plan      the spec, as what is to be made: pure (options: the words of a mount)
 //! handover  what libcontainer is given instead, and the hook that calls the step
 //! enter     the step: two processes, in the namespaces of the container
+//! by_init   no step: the container's init
 //! root      paths in a root filesystem that nobody trusts
 //! attach    a mount (attributes: its flags, pure; sources: the host's tree; copy_up)
 //! devices, no_pivot    what follows the mounts, in this order
@@ -32,6 +34,7 @@
 
 mod attach;
 mod attributes;
+mod by_init;
 pub mod cgroup_v1;
 mod console;
 mod copy_up;
@@ -56,6 +59,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+pub use by_init::ByInit;
 pub use console::mount_console;
 pub use finish::Finish;
 pub use handover::Handover;
@@ -80,6 +84,8 @@ pub struct Circumstances<'a> {
     pub init_file: Option<PathBuf>,
     /// What hides cgroups from libcontainer, and must not from the container.
     pub cgroup_cover: Option<PathBuf>,
+    /// A directory that can be made, to stand in for its root filesystem.
+    pub stand_in: PathBuf,
 }
 
 /// Takes the root filesystem of `spec` over from libcontainer. `typed` is the same spec. `None` for
@@ -111,7 +117,16 @@ pub fn hand_over(
         ..Plan::of(typed, container.rootfs, container.bundle)?
     };
     let finish = Finish::of(typed.linux().as_ref(), &plan);
-    let handover = Handover::new(&plan, finish).map_err(Error::system("cannot make a memfd"))?;
+    let stand_in = &container.stand_in;
+    let by_init = ByInit::of(typed, &plan, stand_in)
+        .map_err(Error::system(format!("cannot make {stand_in:?}")))?;
+    let handover = match by_init {
+        Some(root) => Handover::to_init(root, finish),
+        None => {
+            let handover = Handover::to_step(&plan, finish);
+            handover.map_err(Error::system("cannot make a memfd"))?
+        }
+    };
     handover.take_over(spec)?;
     Ok(Some(handover))
 }

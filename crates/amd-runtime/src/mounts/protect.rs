@@ -123,8 +123,11 @@ fn empty_directory(label: Option<&str>) -> Result<OwnedFd> {
     tmpfs("1").or_else(|_| tmpfs("2"))
 }
 
-/// The container's own /dev/null, which must be one.
-fn dev_null(root: &Root) -> Result<OwnedFd> {
+/// The container's own /dev/null, which must be one; not opened but found (`O_PATH`).
+///
+/// # Errors
+/// Where it is missing, or something else.
+pub fn dev_null(root: &Root) -> Result<OwnedFd> {
     let what = || "container's /dev/null".to_owned();
     let null = root.find(Path::new("/dev/null")).step(what)?;
     let stat = fstat(&null).step(what)?;

@@ -42,9 +42,9 @@ pub struct Source {
     pub id_map: Option<IdMap>,
 }
 
-/// The asking end.
+/// Who opens sources: this process, or another one that is asked.
 #[derive(Debug)]
-pub struct Sources(OwnedFd);
+pub struct Sources(Option<OwnedFd>);
 
 /// The answering end.
 #[derive(Debug)]
@@ -61,21 +61,29 @@ pub fn pair() -> io::Result<(Sources, SourceServer)> {
         None,
         SockFlag::SOCK_CLOEXEC,
     )?;
-    Ok((Sources(asking), SourceServer(answering)))
+    Ok((Sources(Some(asking)), SourceServer(answering)))
 }
 
 impl Sources {
+    /// For a process that has the rights of the host itself, and no source with an id mapping.
+    pub fn own() -> Self {
+        Self(None)
+    }
+
     /// A detached copy of a tree of the host.
     ///
     /// # Errors
     /// With what the other end says.
     pub fn open(&self, source: &Source) -> Result<OwnedFd> {
+        let Some(server) = &self.0 else {
+            return open(source, Pid::this());
+        };
         let lost = || "ask for the source of a mount".to_owned();
         let request = serde_json::to_vec(source)
             .map_err(io::Error::from)
             .step(lost)?;
-        send(self.0.as_fd(), &request, None).step(lost)?;
-        match receive(self.0.as_fd()).step(lost)? {
+        send(server.as_fd(), &request, None).step(lost)?;
+        match receive(server.as_fd()).step(lost)? {
             (_, Some(tree)) => Ok(tree),
             (message, None) => Err(MountError::Refused(
                 String::from_utf8_lossy(&message).into_owned(),

@@ -27,7 +27,7 @@ use super::{ProcessError, descriptors, socket, terminal};
 use crate::error::chain;
 use crate::hooks::{self, Hook, HookState, When};
 use crate::lifecycle::causes::OURS;
-use crate::mounts::Finish;
+use crate::mounts::{ByInit, Finish};
 
 /// The last steps of an init, handed to libcontainer.
 #[derive(Clone, Debug)]
@@ -39,6 +39,8 @@ pub struct Init {
     agent: Option<Rc<UnixListener>>,
     /// Where the master of its terminal is sent, for one that has a terminal.
     console: Rc<RefCell<Option<UnixStream>>>,
+    /// The root filesystem, where it makes it itself, and the root directory of the runtime.
+    root: Option<(Rc<ByInit>, RawFd)>,
     /// What comes last in the root filesystem.
     finish: Rc<Finish>,
     settled: RefCell<Option<Settled>>,
@@ -80,6 +82,7 @@ impl Init {
             hooks: Rc::new((hooks, state)),
             agent,
             console: Rc::default(),
+            root: None,
             finish: Rc::default(),
             settled: RefCell::default(),
             last_fd: descriptors::highest() + MARGIN,
@@ -113,8 +116,27 @@ impl Init {
         self
     }
 
-    /// Finishes the root filesystem, and makes the process what its spec says.
+    /// Has it make its root filesystem. `host` is the root directory of the runtime.
+    #[must_use]
+    pub fn making(self, root: &ByInit, host: RawFd) -> Self {
+        Self {
+            root: Some((Rc::new(root.clone()), host)),
+            ..self
+        }
+    }
+
+    /// Makes and finishes the root filesystem, and makes the process what its spec says.
     fn settle(&self) -> Result<Settled, String> {
+        if let Some((root, host)) = &self.root {
+            root.leave_told(*host).map_err(|err| chain(&err))?;
+        }
+        for fd in &self.unused {
+            // The kernel releases it, whatever it says.
+            let _ = descriptors::close(*fd);
+        }
+        if let Some((root, _)) = &self.root {
+            root.make().map_err(|err| chain(&err))?;
+        }
         // Before /dev can become read-only.
         if let Some(console) = self.console.take() {
             terminal::set_up(&console, true).map_err(|err| err.to_string())?;
@@ -188,10 +210,6 @@ impl Executor for Init {
             ExecutorValidationError::ArgValidationError(message)
         })?;
         self.settled.replace(Some(settled));
-        for fd in &self.unused {
-            // The kernel releases it, whatever it says.
-            let _ = descriptors::close(*fd);
-        }
         descriptors::close_host_files(self.plan.preserved, self.last_fd);
         end_by_signals();
         Ok(())

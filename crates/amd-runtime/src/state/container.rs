@@ -70,6 +70,11 @@ impl ContainerDir {
         self.path.join("init.json")
     }
 
+    /// Where an empty directory can be made that stands in for the root filesystem.
+    pub fn stand_in(&self) -> PathBuf {
+        self.path.join("root")
+    }
+
     /// The processes by which a container that is being built, or was until its create was
     /// killed, can be found without a cgroup: its init, and those named `name...` that are
     /// still at work.

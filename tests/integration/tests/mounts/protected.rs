@@ -1,9 +1,12 @@
-//! Masked and read-only paths, a read-only /dev.
+//! Masked and read-only paths, a read-only root, /dev.
 
+use integration::bundle::Bundle;
+use integration::runtime::Runtime;
 use integration::spec::Spec;
+use nix::mount::{MsFlags, mount};
 use serde_json::json;
 
-use crate::fixture::{MountTable, host, run, with_mount};
+use crate::fixture::{MountTable, host, inside, run, with_mount};
 
 #[test]
 fn a_read_only_path_keeps_its_other_options() {
@@ -68,4 +71,34 @@ fn the_containers_cgroups_are_mounted_once_and_read_only() {
     points.dedup_by_key(|(point, _)| *point);
     let all = seen.matches("/sys/fs/cgroup").count();
     assert_eq!(points.len(), all, "{seen}");
+}
+
+#[test]
+fn a_standard_stream_that_is_dev_null_is_the_containers_own() {
+    let Some(host) = host() else { return };
+    let script =
+        "readlink /proc/self/fd/0; stat -Lc %d:%i /proc/self/fd/0 /dev/null | uniq | wc -l";
+    assert_eq!(run(&host, Spec::docker(), script), "/dev/null\n1\n");
+}
+
+#[test]
+fn a_root_that_is_read_only_keeps_the_flags_of_its_mount() {
+    let Some(host) = host() else { return };
+    let bundle = Bundle::new(
+        &host,
+        "c",
+        Spec::docker()
+            .set("/root/readonly", json!(true))
+            .sh("touch /x || awk '$5 == \"/\" {print $6}' /proc/self/mountinfo"),
+    );
+    let rootfs = bundle.in_rootfs("");
+    inside(&host, || {
+        let (none, rootfs) = (None::<&str>, rootfs.as_path());
+        mount(Some(rootfs), rootfs, none, MsFlags::MS_BIND, none)?;
+        let flags =
+            MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_NODEV | MsFlags::MS_NOATIME;
+        Ok(mount(none, rootfs, none, flags, none)?)
+    });
+    let printed = Runtime::under_test(&host).run(&bundle).ok();
+    assert_eq!(printed, "ro,nodev,noatime\n");
 }
