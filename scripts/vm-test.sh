@@ -15,7 +15,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target=$(readlink -m "${CARGO_TARGET_DIR:-target}")
 dir=$(readlink -m "${VM_DIR:-$target/vm}")
 limit=${VM_LIMIT:-1500}
-vm() { vagrant/qemu.sh "$1" "$dir" "${@:2}"; }
+# Without the lock, which QEMU would keep.
+vm() { vagrant/qemu.sh "$1" "$dir" "${@:2}" {lock}>&-; }
 step() { echo "=== $* (after $SECONDS s)"; }
 hash_of() { sha256sum "$@" | sha256sum | cut -d ' ' -f 1; }
 
@@ -124,8 +125,15 @@ keep_logs() {
 
 main() {
     mkdir -p "$dir/log"
+    exec {lock}>"$dir/lock"
+    flock --nonblock "$lock" || {
+        echo "vm-test: another run is at work in $dir; VM_DIR names another directory" >&2
+        exit 1
+    }
     copies=$(mktemp -d)
     trap 'rm -rf "$copies"; vm stop' EXIT
+    # A machine that runs in spite of that is of a run that was killed.
+    vm stop
     scripts/vm-deps.sh
     build_image
     build_programs
