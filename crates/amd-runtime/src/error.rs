@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::cgroup::CgroupError;
+use crate::checkpoint::CheckpointError;
 use crate::device_cgroup::{DeviceCgroupError, RuleError};
 use crate::hooks::HookError;
 use crate::id::InvalidId;
@@ -78,6 +79,9 @@ pub enum Error {
         /// The id.
         own: u32,
     },
+    /// CRIU did not checkpoint or restore the container.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// The container is in a state in which the command makes no sense.
     #[error("{0}")]
     Status(String),
@@ -124,6 +128,7 @@ impl Error {
             Self::Tracker(err) => err.hint(),
             Self::DeviceCgroup(err) => err.hint(),
             Self::Cgroup(err) => err.hint(),
+            Self::Checkpoint(err) => err.hint(),
             Self::ForeignIds { .. } => Some(
                 "`amd-container-runtime spec --rootless` writes such a mapping; for more ids run it \
                  by podman or in `rootlesskit`, which take them from /etc/subuid and /etc/subgid"

@@ -24,6 +24,7 @@
 #![cfg_attr(test, allow(missing_docs))]
 
 pub mod cgroup;
+pub mod checkpoint;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod console;

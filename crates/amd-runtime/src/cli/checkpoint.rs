@@ -1,22 +1,22 @@
-//! `checkpoint` and `restore`: runc's command lines, understood and refused.
-//!
-//! Both need CRIU and a spec that it can be told about; there is no part of either here. Whoever
-//! asks for them gets to know that, and not that an option is unknown.
+//! `checkpoint` and `restore`, with runc's command lines.
 
-use std::path::PathBuf;
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::{Context as _, Result, bail};
+
+use super::{Context, foreground};
 use crate::ContainerId;
-use anyhow::{Context as _, Result, bail, ensure};
+use crate::checkpoint::{CgroupsMode, CheckpointOptions, CriuOptions, PageServer, RestoreOptions};
+use crate::spec::Bundle;
 
-use super::Context;
-
-/// Checkpoint a container; not implemented
+/// Checkpoint a container: write its processes to files, by CRIU
 #[derive(Debug, clap::Args)]
 pub struct CheckpointArgs {
     #[command(flatten)]
     criu: CriuArgs,
-    /// Directory of the images of an earlier --pre-dump
+    /// Directory of the images of an earlier --pre-dump, relative to --image-path
     #[arg(long, value_name = "DIR")]
     parent_path: Option<PathBuf>,
     /// Leave the container running
@@ -28,12 +28,12 @@ pub struct CheckpointArgs {
     /// Link unlinked files back where that is possible
     #[arg(long)]
     link_remap: bool,
-    /// Descriptor to which CRIU writes once lazy pages are ready
+    /// Descriptor that gets a zero byte once --lazy-pages can be asked for memory
     #[arg(long, value_name = "FD", allow_negative_numbers = true)]
     status_fd: Option<i32>,
     /// Address and port of the page server
     #[arg(long, value_name = "ADDRESS:PORT")]
-    page_server: Option<String>,
+    page_server: Option<PageServer>,
     /// Dump memory only and leave the container running
     #[arg(long)]
     pre_dump: bool,
@@ -41,14 +41,20 @@ pub struct CheckpointArgs {
     id: ContainerId,
 }
 
-/// Restore a container from a checkpoint; not implemented
+/// Restore a container from a checkpoint, by CRIU
 #[derive(Debug, clap::Args)]
 pub struct RestoreArgs {
     #[command(flatten)]
     criu: CriuArgs,
-    /// Directory of the bundle
-    #[arg(short, long, value_name = "DIR")]
-    bundle: Option<PathBuf>,
+    /// Directory of the bundle [default: the current directory]
+    #[arg(
+        short,
+        long,
+        value_name = "DIR",
+        default_value = ".",
+        hide_default_value = true
+    )]
+    bundle: PathBuf,
     /// Unix socket that receives the terminal's descriptor
     #[arg(long, value_name = "SOCKET")]
     console_socket: Option<PathBuf>,
@@ -61,7 +67,7 @@ pub struct RestoreArgs {
     /// Do not reap processes whose parents have exited
     #[arg(long)]
     no_subreaper: bool,
-    /// Do not use pivot_root
+    /// Of no effect, as with runc: CRIU changes the root
     #[arg(long)]
     no_pivot: bool,
     /// LSM profile to be used on restore
@@ -70,17 +76,22 @@ pub struct RestoreArgs {
     /// LSM mount context to be used on restore
     #[arg(long, value_name = "CONTEXT")]
     lsm_mount_context: Option<String>,
-    /// The container
+    /// Name for the container, unique below --root
     id: ContainerId,
 }
 
 /// Options that both commands hand to CRIU.
 #[derive(Debug, clap::Args)]
 struct CriuArgs {
-    /// Directory of the images
-    #[arg(long, value_name = "DIR")]
-    image_path: Option<PathBuf>,
-    /// Directory for work files and logs
+    /// Directory of the images [default: checkpoint, in the current directory]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "checkpoint",
+        hide_default_value = true
+    )]
+    image_path: PathBuf,
+    /// Directory for work files and logs [default: that of the images]
     #[arg(long, value_name = "DIR")]
     work_path: Option<PathBuf>,
     /// Allow open TCP connections
@@ -98,42 +109,118 @@ struct CriuArgs {
     /// Handle file locks
     #[arg(long)]
     file_locks: bool,
-    /// How cgroups are restored: soft, full, strict or ignore
-    #[arg(long, value_name = "MODE")]
-    manage_cgroups_mode: Option<String>,
-    /// Namespace to make without restoring its properties
-    #[arg(long, value_name = "TYPE")]
+    /// How cgroups are restored: soft, full, strict or ignore [default: soft]
+    #[arg(long, value_name = "MODE", value_parser = cgroups_mode)]
+    manage_cgroups_mode: Option<CgroupsMode>,
+    /// Namespace to make without restoring its properties: network, which always is
+    #[arg(long, value_name = "TYPE", value_parser = ["network"])]
     empty_ns: Vec<String>,
     /// Deduplicate memory images
     #[arg(long)]
     auto_dedup: bool,
 }
 
+fn cgroups_mode(mode: &str) -> Result<CgroupsMode> {
+    Ok(match mode {
+        "" | "soft" => CgroupsMode::Soft,
+        "full" => CgroupsMode::Full,
+        "strict" => CgroupsMode::Strict,
+        "ignore" => CgroupsMode::Ignore,
+        // runc's words.
+        _ => bail!("Invalid manage-cgroups-mode value"),
+    })
+}
+
+impl CriuArgs {
+    fn options(self, context: &Context) -> Result<CriuOptions> {
+        let absolute = |path: &Path| std::path::absolute(path).context("invalid path");
+        Ok(CriuOptions {
+            program: context.criu.clone(),
+            image_path: absolute(&self.image_path)?,
+            work_path: self.work_path.as_deref().map(absolute).transpose()?,
+            tcp_established: self.tcp_established,
+            ext_unix_sk: self.ext_unix_sk,
+            shell_job: self.shell_job,
+            lazy_pages: self.lazy_pages,
+            file_locks: self.file_locks,
+            cgroups_mode: self.manage_cgroups_mode.unwrap_or_default(),
+            auto_dedup: self.auto_dedup,
+        })
+    }
+}
+
 impl CheckpointArgs {
     pub fn run(self, context: &Context) -> Result<ExitCode> {
-        // A container that is not there is the first thing to say.
-        context.runtime.state(&self.id)?;
-        if let Some(parent) = &self.parent_path {
-            // runc's words.
-            ensure!(!parent.is_absolute(), "--parent-path must be relative");
-            let images = self.criu.image_path.clone().unwrap_or_default();
-            std::fs::read_dir(images.join(parent)).context("invalid --parent-path")?;
-        }
-        refuse("checkpoint")
+        let options = CheckpointOptions {
+            criu: self.criu.options(context)?,
+            leave_running: self.leave_running,
+            tcp_skip_in_flight: self.tcp_skip_in_flight,
+            link_remap: self.link_remap,
+            status_fd: self.status_fd.filter(|fd| *fd != -1),
+            page_server: self.page_server,
+            pre_dump: self.pre_dump,
+            parent_path: self.parent_path,
+        };
+        context.runtime.checkpoint(&self.id, &options)?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 
 impl RestoreArgs {
-    pub fn run(self) -> Result<ExitCode> {
-        refuse("restore")
+    pub fn run(self, context: &Context) -> Result<ExitCode> {
+        let runtime = &context.runtime;
+        let bundle = Bundle::load(&self.bundle)?;
+        let terminal = bundle.terminal();
+        foreground::check_console(terminal, self.detach, self.console_socket.is_some())?;
+        let options = RestoreOptions {
+            criu: self.criu.options(context)?,
+            pid_file: self.pid_file,
+            console_socket: self.console_socket,
+            lsm_profile: self.lsm_profile,
+            lsm_mount_context: self.lsm_mount_context,
+        };
+        if self.detach {
+            runtime.restore(&self.id, bundle, &options)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let restored = Cell::new(false);
+        let restore = |console_socket| {
+            let options = RestoreOptions {
+                console_socket,
+                ..options
+            };
+            let init = runtime.restore(&self.id, bundle, &options)?;
+            restored.set(true);
+            Ok(init)
+        };
+        let root = &context.root;
+        let ended = foreground::attach(root, terminal, !self.no_subreaper, restore, || Ok(()));
+        if restored.get() {
+            let deleted = runtime.delete(&self.id, true);
+            // The first error counts.
+            if ended.is_ok() {
+                deleted?;
+            }
+        }
+        ended
     }
 }
 
-fn refuse(command: &str) -> Result<ExitCode> {
-    let installed = std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join("criu").is_file()));
-    if !installed {
-        bail!("{command} needs CRIU, which is not installed (no program criu in PATH)");
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_of_cgroups_are_runcs() {
+        for (name, mode) in [
+            ("", CgroupsMode::Soft),
+            ("soft", CgroupsMode::Soft),
+            ("full", CgroupsMode::Full),
+            ("strict", CgroupsMode::Strict),
+            ("ignore", CgroupsMode::Ignore),
+        ] {
+            assert_eq!(cgroups_mode(name).unwrap(), mode, "{name:?}");
+        }
+        assert!(cgroups_mode("none").is_err());
     }
-    bail!("{command} is not implemented: this runtime makes no checkpoints");
 }

@@ -21,6 +21,8 @@ use crate::rootless::Rootless;
 /// environment: all, none, or a list of indices, ranges, UUIDs, PCI addresses and CDI
 /// names.
 #[derive(Debug, Parser)]
+// An option that is given twice counts as it is given last, as with runc.
+#[command(args_override_self = true)]
 #[command(name = "amd-container-runtime", version, long_version = LONG_VERSION)]
 #[command(
     propagate_version = false,
@@ -80,8 +82,8 @@ pub struct Global {
         hide_possible_values = true
     )]
     pub rootless: RootlessWhen,
-    /// Accepted for callers of old runc versions
-    #[arg(long, global = true, hide = true, value_name = "FILE")]
+    /// The program CRIU, for checkpoint and restore [default: criu, in PATH]
+    #[arg(long, global = true, value_name = "FILE")]
     pub criu: Option<PathBuf>,
 }
 
@@ -174,6 +176,11 @@ impl Command {
         matches!(self, Self::Create(_) | Self::Run(_))
     }
 
+    /// Whether the settings decide what its container gets.
+    pub fn grants_gpus(&self) -> bool {
+        self.makes_container() || matches!(self, Self::Restore(_))
+    }
+
     /// How many descriptors from 3 on its container inherits; `None` for a command that
     /// makes no process.
     pub fn preserved_fds(&self) -> Option<u16> {
@@ -210,7 +217,7 @@ impl Command {
             Self::Update(args) => args.run(context),
             Self::Events(args) => args.run(context),
             Self::Checkpoint(args) => args.run(context),
-            Self::Restore(args) => args.run(),
+            Self::Restore(args) => args.run(context),
             Self::Features(args) => args.run(),
             Self::Spec(args) => args.run(),
             Self::Config(args) => args.run(),

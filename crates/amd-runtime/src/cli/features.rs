@@ -58,10 +58,10 @@ fn features() -> serde_json::Value {
             "intelRdt": {"enabled": true},
             "mountExtensions": {"idmap": {"enabled": true}},
         },
-        "potentiallyUnsafeConfigAnnotations": ["org.systemd.property."],
+        "potentiallyUnsafeConfigAnnotations": ["org.systemd.property.", "org.criu.config"],
         "annotations": {
             "amd.com/gpu": "AMD_VISIBLE_DEVICES",
-            "org.opencontainers.runc.checkpoint.enabled": "false",
+            "org.opencontainers.runc.checkpoint.enabled": "true",
             "io.github.seccomp.libseccomp.version": libseccomp_version(),
         },
     })

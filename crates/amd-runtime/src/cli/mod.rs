@@ -54,6 +54,8 @@ pub struct Context {
     pub root: PathBuf,
     /// Whether it was left at its default.
     pub default_root: bool,
+    /// CRIU, where it is not the one in PATH.
+    pub criu: Option<PathBuf>,
 }
 
 /// Parses the command line, runs the command and reports its failure.
@@ -118,7 +120,6 @@ fn execute(cli: Cli, logs: &mut Vec<Log>) -> Result<ExitCode> {
     if let Some(sealed) = sealed {
         tracing::debug!(?sealed, "running from a sealed binary");
     }
-    check_options(global)?;
     let runtime = Runtime::new(&root)
         .with_settings(settings)
         .with_systemd_cgroup(global.systemd_cgroup)
@@ -128,6 +129,7 @@ fn execute(cli: Cli, logs: &mut Vec<Log>) -> Result<ExitCode> {
         runtime,
         root,
         default_root,
+        criu: global.criu.clone(),
     };
     cli.command.run(&context)
 }
@@ -136,7 +138,7 @@ fn execute(cli: Cli, logs: &mut Vec<Log>) -> Result<ExitCode> {
 /// and the defaults for all others: a container can always be stopped and deleted.
 fn load_settings(command: &Command, global: &Global) -> Result<Settings> {
     match Settings::load(global.config.as_deref()) {
-        Err(err) if !matches!(command, Command::Create(_) | Command::Run(_)) => {
+        Err(err) if !command.grants_gpus() => {
             eprintln!("{}", crate::chain(&err));
             Ok(Settings::default())
         }
@@ -152,13 +154,6 @@ fn seal_binary(root: &Path) -> Result<Sealed> {
         head_start::begin();
     }
     seal::ensure_sealed(root).context("cannot protect the runtime's binary from the container")
-}
-
-fn check_options(global: &Global) -> Result<()> {
-    if global.criu.is_some() {
-        tracing::warn!("--criu is ignored: there is no checkpoint command");
-    }
-    Ok(())
 }
 
 fn set_up_logging(global: &Global, settings: &Settings, logs: &[Log]) -> Result<()> {

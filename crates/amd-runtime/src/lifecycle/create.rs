@@ -1,44 +1,33 @@
 //! `create`: from a bundle to a container whose program waits for `start`.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use chrono::Utc;
-use libcgroups::common::{CgroupSetup, get_cgroup_setup};
 use libcontainer::oci_spec::runtime::Spec;
 use serde_json::{Value, json};
 
 use super::build::{BuildOptions, build};
 use super::causes::Causes;
-use super::grant::Grant;
 use super::joining::Joining;
 use super::limits::take_limits;
 use super::loopback;
 use super::named_namespaces::NamedNamespaces;
 use super::rights::must_be_in;
-use super::undo::{Undo, recover};
+use super::settle::{OnRecord, Settled};
 use super::{ContainerId, Runtime, write_pid};
 use crate::cgroup::hidden::{Cover, Hidden};
 use crate::cgroup::resources::{Resources, Unsupported};
-use crate::cgroup::systemd::properties_of;
 use crate::cgroup::visit::{Visit, join};
 use crate::cgroup::{Cgroup, CgroupError};
-use crate::device_cgroup::{DeviceCgroupError, DeviceRule, DeviceTable, prepare, rules_from_spec};
 use crate::error::{Error, Result};
 use crate::hooks::{self, HookState, Hooks, When};
-use crate::inject::inject;
-use crate::mounts::cgroup_v1::show_own_v1;
 use crate::mounts::{self, Circumstances, Handover};
 use crate::process::exec::send_pidfd;
 use crate::process::{
     Init, Plan, connect, descriptors, known_to_oci_spec, reset_affinity, set_limits, told,
 };
-use crate::request;
-use crate::rootless::translate_mappings;
 use crate::seccomp;
-use crate::spec::effective::{cgroups_path, effective};
 use crate::spec::{Bundle, has_new_namespace, typed};
-use crate::state::{Phase, ProcessRef, Record, write_atomically};
+use crate::state::{Phase, ProcessRef, write_atomically};
 
 /// How a container is created.
 #[derive(Clone, Debug, Default)]
@@ -89,72 +78,47 @@ impl Runtime {
         options: &CreateOptions,
     ) -> Result<ProcessRef> {
         check_terminal(bundle.terminal(), options.console_socket.is_some())?;
-        let (dir, lock) = self.root.claim(id)?;
-        if let Some(leftover) = dir.leftover() {
-            tracing::info!(%id, "cleaning up after a create that did not finish");
-            recover(&dir, &leftover)?;
-        }
-        dir.clear()?;
-        let mut undo = Undo::new(dir.clone(), lock);
-
-        let grant = match request::of_spec(&bundle.spec, &self.settings.gpus) {
-            Some(request) => Grant::for_request(&request, &self.host, &self.settings.gpus)?,
-            None => None,
-        };
-        let named_cgroup = !cgroups_path(&bundle.spec).is_empty();
-        let mut spec = effective(bundle.spec, id, &bundle.rootfs, self.systemd_cgroup)?;
-        if self.rootless.tolerates_missing_rules() {
-            translate_mappings(&mut spec)?;
-        }
-        if let Some(grant) = &grant {
-            spec = inject(spec, &grant.edits, &self.gids_of(grant))?;
-        }
-        let rules = canonical_rules(&mut spec)?;
-        let cgroups_path = PathBuf::from(cgroups_path(&spec));
-        let (cgroup, unit) = self.cgroup_of(&cgroups_path, named_cgroup)?;
-        cgroup.must_be_empty()?;
-        cgroup.must_be_thawed()?;
-        if !matches!(get_cgroup_setup(), Ok(CgroupSetup::Unified)) {
-            let below = cgroups_path.strip_prefix("/").unwrap_or(&cgroups_path);
-            show_own_v1(&mut spec, &cgroup.v1_dirs(), below)?;
-        }
-        let plan = plan(&spec, options)?;
-        let hooks = Hooks::of(&spec)?;
+        let mut settled = self.settle(id, bundle)?;
+        let plan = plan(&settled.spec, options)?;
+        let hooks = Hooks::of(&settled.spec)?;
         // libcontainer reads it so, and would name a line of a file that nobody knows.
-        let typed = typed::<Spec>("config.json", &known_to_oci_spec(&spec))?;
-        let whole = spec.clone();
+        let typed = typed::<Spec>("config.json", &known_to_oci_spec(&settled.spec))?;
+        let whole = settled.spec.clone();
         // Those of the spec are run by us.
-        spec["hooks"] = Value::Null;
-        let joining = match cgroup.is_none() {
+        settled.spec["hooks"] = Value::Null;
+        let joining = match settled.cgroup.is_none() {
             true => Joining::Never(Cover::without_cgroup(id.as_str())?),
             // The unit of systemd has a process of ours already.
-            false if unit.is_some() || self.rootless.tolerates_missing_rules() => Joining::Early,
-            false => Joining::of(&whole, &hooks, &cgroup),
+            false if settled.unit.is_some() || self.rootless.tolerates_missing_rules() => {
+                Joining::Early
+            }
+            false => Joining::of(&whole, &hooks, &settled.cgroup),
         };
         let circumstances = Circumstances {
-            rootfs: &bundle.rootfs,
-            bundle: &bundle.dir,
+            rootfs: &settled.rootfs,
+            bundle: &settled.bundle,
             no_pivot: options.no_pivot,
-            init_file: joining.cover().map(|_| dir.init_path()),
+            init_file: joining.cover().map(|_| settled.dir.init_path()),
             cgroup_cover: joining.cover_to_lift().map(Path::to_owned),
-            stand_in: dir.stand_in(),
+            stand_in: settled.dir.stand_in(),
         };
-        let rootfs = mounts::hand_over(&mut spec, &typed, circumstances)?;
+        let handover = mounts::hand_over(&mut settled.spec, &typed, circumstances)?;
 
-        let mut record = new_record(id, &bundle.dir, &bundle.rootfs, &spec, &cgroup)?;
-        record.systemd_cgroup = self.systemd_cgroup;
-        let gpus = self.gpus_of(grant.as_ref(), &spec, &rules)?;
-        let mut granted_nodes = Vec::new();
-        if let Some(grant) = grant {
-            record.gpu_gids = self.gids_of(&grant);
-            record.gpus = grant.gpus;
-            granted_nodes = grant.edits.device_nodes;
-        }
-        let asked = match &unit {
-            Some(_) => properties_of(&record.annotations).map_err(CgroupError::from)?,
-            None => Vec::new(),
-        };
-        let reservation = self.reserve(&record, gpus)?;
+        let OnRecord {
+            mut record,
+            granted_nodes,
+            reservation,
+            unit_properties,
+        } = self.put_on_record(&mut settled)?;
+        let Settled {
+            dir,
+            mut undo,
+            mut spec,
+            rules,
+            cgroup,
+            unit,
+            ..
+        } = settled;
         let mut limits = take_limits(&mut spec)?;
         if cgroup.is_none() && limits != Resources::default() {
             return Err(CgroupError::LimitsWithoutCgroup.into());
@@ -167,7 +131,7 @@ impl Runtime {
         let state = HookState::of(&record, 0, "creating");
         let named = NamedNamespaces::take_from(&mut spec)?;
         let place = hooks::create::Place {
-            rootfs: &bundle.rootfs,
+            rootfs: &record.rootfs,
             home: named.home(),
         };
         let of_create = hooks::create::told(&hooks, &state, place, causes.file())?;
@@ -184,22 +148,7 @@ impl Runtime {
         }
         // Those would count libcontainer's processes, too.
         let tasks = limits.take_tasks();
-        let keeper = match &unit {
-            Some(unit) => {
-                let table = DeviceTable::of_container(&rules).map_err(DeviceCgroupError::from)?;
-                let started = unit.start(asked, &limits, &table);
-                Some(started.map_err(CgroupError::from)?)
-            }
-            None => {
-                cgroup.make(limits.need_domain())?;
-                None
-            }
-        };
-        cgroup.set_limits(&limits, Unsupported::Warn)?;
-        // Where it is an error that they cannot be written; else `enforce` tries, and warns.
-        if !self.rootless.tolerates_missing_rules() {
-            prepare(cgroup.dirs(), &rules)?;
-        }
+        let keeper = self.make_cgroup(&cgroup, unit.as_ref(), unit_properties, &limits, &rules)?;
 
         let console = match &options.console_socket {
             Some(path) => {
@@ -214,7 +163,7 @@ impl Runtime {
         let init = Init::new(plan, start_hooks, state, &dir.agent_socket())
             .map_err(Error::system("cannot listen for the seccomp agent"))?;
         let init = init.with_terminal(console);
-        let init = match &rootfs {
+        let init = match &handover {
             Some(handover) => init.finishing(handover.finish()),
             None => init,
         };
@@ -237,7 +186,7 @@ impl Runtime {
             Some(hidden) => init.without(&hidden.descriptors()),
             None => init,
         };
-        let by_init = rootfs.as_ref().and_then(Handover::by_init);
+        let by_init = handover.as_ref().and_then(Handover::by_init);
         let init = match by_init.zip(hidden.as_ref().and_then(Hidden::root)) {
             Some((root, host)) => init.making(root, host),
             None => init,
@@ -249,7 +198,7 @@ impl Runtime {
         drop(visit);
         drop(hidden);
         drop(keeper);
-        let pid = built.map_err(|err| err.or_of(rootfs.as_ref()))?;
+        let pid = built.map_err(|err| err.or_of(handover.as_ref()))?;
         let init = ProcessRef::of(pid)
             .ok_or_else(|| Error::Status(format!("container {id}: its init is gone")))?;
         drop(at_work);
@@ -310,18 +259,6 @@ fn plan(spec: &Value, options: &CreateOptions) -> Result<Plan> {
     Ok(plan.inheriting(preserved, options.give_stdio))
 }
 
-/// The device rules of a spec, checked, and written back in the one form that libcgroups
-/// writes right: it passes on a wildcard of -1, as docker's `--device-cgroup-rule` has
-/// it, to a kernel that refuses it (EINVAL), and an absent access as no access.
-fn canonical_rules(spec: &mut Value) -> Result<Vec<DeviceRule>> {
-    let devices = &mut spec["linux"]["resources"]["devices"];
-    let rules = rules_from_spec(devices)?;
-    // Rules that contradict each other are refused before anything is built.
-    DeviceTable::of_container(&rules).map_err(DeviceCgroupError::from)?;
-    *devices = rules.iter().map(|rule| rule.to_spec()).collect();
-    Ok(rules)
-}
-
 fn check_terminal(terminal: bool, console_socket: bool) -> Result<()> {
     // runc's checkTerminal, word for word but for the name.
     match (terminal, console_socket) {
@@ -336,44 +273,6 @@ fn check_terminal(terminal: bool, console_socket: bool) -> Result<()> {
     }
 }
 
-fn new_record(
-    id: &ContainerId,
-    bundle: &Path,
-    rootfs: &Path,
-    spec: &Value,
-    cgroup: &Cgroup,
-) -> Result<Record> {
-    let annotations = spec.get("annotations").and_then(Value::as_object);
-    let annotations: BTreeMap<String, String> = annotations
-        .into_iter()
-        .flatten()
-        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-        .collect();
-    let creator = ProcessRef::own()
-        .ok_or_else(|| Error::Usage("/proc is not mounted: a container cannot be made".into()))?;
-    Ok(Record {
-        id: id.to_string(),
-        phase: Phase::Creating,
-        creator,
-        init: None,
-        bundle: bundle.to_owned(),
-        rootfs: rootfs.to_owned(),
-        oci_version: spec["ociVersion"].as_str().unwrap_or_default().to_owned(),
-        annotations,
-        created: Utc::now(),
-        cgroups_path: cgroups_path(spec).into(),
-        systemd_cgroup: false,
-        own_pid_namespace: has_new_namespace(spec, "pid"),
-        cgroup_dirs: cgroup.dirs().to_vec(),
-        visited_dirs: cgroup.visited().to_vec(),
-        shared_dirs: cgroup.existing(),
-        gpus: Vec::new(),
-        gpu_gids: Vec::new(),
-        enforcement: None,
-        nodes_only: false,
-    })
-}
-
 /// Names a cgroup that systemd has made: libcontainer is told of no systemd.
 fn tell_cgroup(spec: &mut Value, dir: &Path) {
     let root = libcgroups::common::DEFAULT_CGROUP_ROOT;
@@ -383,7 +282,7 @@ fn tell_cgroup(spec: &mut Value, dir: &Path) {
 
 /// Writes a spec: the effective one, and what libcontainer is told of it, which it reads
 /// from a file only (youki#2786). The caller's bundle is not ours to change.
-fn write_spec(path: &Path, spec: &Value) -> Result<()> {
+pub(super) fn write_spec(path: &Path, spec: &Value) -> Result<()> {
     let io = |source| Error::Io {
         what: "cannot write",
         path: path.to_owned(),
@@ -395,19 +294,7 @@ fn write_spec(path: &Path, spec: &Value) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    #[test]
-    fn wildcards_of_docker_become_what_the_kernel_takes() {
-        let rule = json!({"allow": true, "type": "c", "major": 226, "minor": -1, "access": "rwm"});
-        let mut spec = json!({"linux": {"resources": {"devices": [{"allow": false}, rule]}}});
-        canonical_rules(&mut spec).unwrap();
-        let rules = &spec["linux"]["resources"]["devices"];
-        assert!(rules[1].get("minor").is_none_or(Value::is_null), "{rules}");
-        assert_eq!(rules[0]["access"], "rwm");
-    }
 
     #[test]
     fn a_terminal_and_a_socket_to_send_it_to_go_together() {

@@ -58,10 +58,18 @@ impl Runtime {
                 "cannot delete container {id} that is not stopped: {status}"
             )));
         }
-        recover(&dir, &record)?;
-        run_poststop_hooks(&dir, &record);
-        Ok(dir.remove()?)
+        remove(&dir, &record)
     }
+}
+
+/// Removes what is left of a container, whose lock the caller holds, and runs the hooks for that.
+///
+/// # Errors
+/// As [`Runtime::delete`].
+pub(super) fn remove(dir: &ContainerDir, record: &Record) -> Result<()> {
+    recover(dir, record)?;
+    run_poststop_hooks(dir, record);
+    Ok(dir.remove()?)
 }
 
 /// Kills and removes the cgroup of a container whose record cannot be read. Without any other

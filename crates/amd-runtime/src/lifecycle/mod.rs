@@ -3,6 +3,7 @@
 
 mod build;
 pub(crate) mod causes;
+mod checkpoint;
 mod create;
 mod delete;
 mod events;
@@ -15,7 +16,9 @@ mod loopback;
 mod named_namespaces;
 mod reap;
 mod reservation;
+mod restore;
 mod rights;
+mod settle;
 mod signal;
 mod start;
 mod status;

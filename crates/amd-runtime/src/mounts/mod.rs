@@ -41,6 +41,7 @@ mod copy_up;
 mod devices;
 mod enter;
 mod error;
+pub mod external;
 mod finish;
 pub mod granted_nodes;
 mod handover;
@@ -50,6 +51,7 @@ mod plan;
 mod protect;
 mod root;
 mod sources;
+pub mod stay;
 mod sysctl;
 
 use std::path::{Path, PathBuf};

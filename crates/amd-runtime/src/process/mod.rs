@@ -33,4 +33,4 @@ pub use init::{Init, told};
 pub use plan::{Plan, in_user_namespace, known_to_oci_spec};
 pub use rlimits::set_limits;
 pub use scheduling::reset_affinity;
-pub use socket::{connect, receive};
+pub use socket::{connect, receive, send_fd};
