@@ -13,16 +13,15 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use libcgroups::common::{CgroupSetup, DEFAULT_CGROUP_ROOT, get_cgroup_setup};
 use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, setns, unshare};
-use nix::unistd::fchdir;
 
 use super::paths::HYBRID;
 use super::{Cgroup, CgroupError};
+use crate::mounts::stay::Stay;
 
 const NONE: Option<&str> = None;
 const PROCS: &str = "cgroup.procs";
@@ -149,12 +148,9 @@ impl Cover {
 /// dropping it.
 #[derive(Debug)]
 pub struct Hidden {
-    /// Its mount namespace.
-    home: File,
-    /// Its directory there.
-    dir: File,
+    stay: Stay,
     /// Its root directory, where cgroups are hidden.
-    root: Option<File>,
+    root: File,
 }
 
 impl Hidden {
@@ -168,40 +164,21 @@ impl Hidden {
             path: DEFAULT_CGROUP_ROOT.into(),
             source,
         };
-        let mut hidden = Self {
-            root: None,
-            home: File::open("/proc/thread-self/ns/mnt").map_err(failed)?,
-            dir: File::open(".").map_err(failed)?,
-        };
-        unshare(CloneFlags::CLONE_NEWNS)
-            .and_then(|()| cover.make())
-            .map_err(|errno| failed(errno.into()))?;
-        hidden.root = Some(File::open("/").map_err(failed)?);
-        Ok(hidden)
+        let stay = Stay::begin().map_err(failed)?;
+        cover.make().map_err(|errno| failed(errno.into()))?;
+        let root = File::open("/").map_err(failed)?;
+        Ok(Self { stay, root })
     }
 
     /// The root directory of this process, for one that is forked and has another.
-    pub fn root(&self) -> Option<RawFd> {
-        self.root.as_ref().map(AsRawFd::as_raw_fd)
+    pub fn root(&self) -> RawFd {
+        self.root.as_raw_fd()
     }
 
     /// Its descriptors, of which a process that is forked meanwhile has copies.
-    pub fn descriptors(&self) -> Vec<RawFd> {
-        let files = [Some(&self.home), Some(&self.dir), self.root.as_ref()];
-        files
-            .into_iter()
-            .flatten()
-            .map(AsRawFd::as_raw_fd)
-            .collect()
-    }
-}
-
-impl Drop for Hidden {
-    fn drop(&mut self) {
-        let back = setns(self.home.as_fd(), CloneFlags::CLONE_NEWNS);
-        if let Err(errno) = back.and_then(|()| fchdir(&self.dir)) {
-            tracing::warn!("cannot go back to the caller's mount namespace: {errno}");
-        }
+    pub fn descriptors(&self) -> [RawFd; 3] {
+        let [home, dir] = self.stay.descriptors();
+        [home, dir, self.root()]
     }
 }
 

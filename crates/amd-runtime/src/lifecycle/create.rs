@@ -187,7 +187,7 @@ impl Runtime {
             None => init,
         };
         let by_init = handover.as_ref().and_then(Handover::by_init);
-        let init = match by_init.zip(hidden.as_ref().and_then(Hidden::root)) {
+        let init = match by_init.zip(hidden.as_ref().map(Hidden::root)) {
             Some((root, host)) => init.making(root, host),
             None => init,
         };

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::fchdir;
@@ -28,6 +28,11 @@ impl Stay {
         };
         unshare(CloneFlags::CLONE_NEWNS)?;
         Ok(stay)
+    }
+
+    /// Its descriptors, of which a process that is forked meanwhile has copies.
+    pub fn descriptors(&self) -> [RawFd; 2] {
+        [self.home.as_raw_fd(), self.dir.as_raw_fd()]
     }
 }
 
