@@ -21,7 +21,8 @@ mkdir -p "$run"
 readonly SSH_OPTIONS=(-q -i "$dir/id" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null
     -o ConnectTimeout=5 -o ServerAliveInterval=15 -o ServerAliveCountMax=8)
 
-alive() { [ -s "$run/pid" ] && kill -0 "$(cat "$run/pid")" 2>/dev/null; }
+# By its disk: the number of one that was killed may be another's by now.
+alive() { [ -s "$run/pid" ] && grep -qs "file=$run/disk.qcow2," "/proc/$(cat "$run/pid")/cmdline"; }
 
 # kvm or tcg. That /dev/kvm opens says little: where this machine is itself a virtual one, KVM can
 # be emulated, and guests crawl or hang. So a boot sector that only ends QEMU (by writing to
@@ -87,7 +88,8 @@ start() {
         -device virtio-net-pci,netdev=net,romfile= -device virtio-rng-pci \
         -device virtio-gpu-pci,addr=0x10,romfile= -device virtio-gpu-pci,addr=0x11,romfile= \
         -serial "file:$run/console" -monitor "unix:$run/monitor,server,nowait" \
-        -pidfile "$run/pid" "${resume[@]}" </dev/null >"$run/qemu.log" 2>&1 &
+        "${resume[@]}" </dev/null >"$run/qemu.log" 2>&1 &
+    echo $! >"$run/pid"
 }
 
 in_vm() { ssh "${SSH_OPTIONS[@]}" -p "$(port)" root@127.0.0.1 "$@"; }
@@ -95,7 +97,7 @@ in_vm() { ssh "${SSH_OPTIONS[@]}" -p "$(port)" root@127.0.0.1 "$@"; }
 await() {
     local deadline=$((SECONDS + ${VM_PATIENCE:-600}))
     until in_vm true 2>/dev/null; do
-        if [ -s "$run/pid" ] && ! alive; then
+        if ! alive; then
             echo "qemu.sh: QEMU ended: $(cat "$run/qemu.log")" >&2
             exit 1
         fi
@@ -114,7 +116,7 @@ stop() {
     pid=$(cat "$run/pid")
     kill "$pid"
     local deadline=$((SECONDS + 30))
-    while kill -0 "$pid" 2>/dev/null; do
+    while alive; do
         [ $SECONDS -lt $deadline ] || kill -KILL "$pid"
         sleep 0.1
     done
