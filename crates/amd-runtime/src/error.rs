@@ -58,7 +58,7 @@ pub enum Error {
     Hook(#[from] HookError),
     /// This program cannot run the hooks of a container.
     #[error(transparent)]
-    NoHookRunner(#[from] crate::hooks::create::NotReady),
+    NoHookRunner(#[from] crate::hooks::create::HandOverError),
     /// A device rule of the spec makes no sense.
     #[error("linux.resources.devices")]
     Rule(#[from] RuleError),

@@ -127,6 +127,29 @@ fn a_hook_that_names_no_environment_has_none_but_in_the_container_its_programs()
     }
 }
 
+/// Kubernetes allows 256 KiB of annotations, and execve(2) 128 KiB of a variable.
+#[test]
+fn hooks_can_be_told_more_than_a_variable_can_hold() {
+    let Some(host) = host() else { return };
+    let script = format!("wc -c >> {SEEN}/size");
+    let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", script, "x".repeat(100_000)]});
+    let mut spec = Spec::docker().annotation("org.example.long", &"a".repeat(300_000));
+    for point in ["prestart", "createRuntime", "createContainer", "poststart"] {
+        spec = spec.push(&format!("/hooks/{point}"), hook.clone());
+    }
+    Runtime::under_test(&host)
+        .run(&Bundle::new(&host, ID, spec))
+        .ok();
+    let sizes = host.inside(|| fs::read_to_string(format!("{SEEN}/size")));
+    let sizes = sizes.unwrap().unwrap();
+    let sizes: Vec<usize> = sizes
+        .lines()
+        .map(|size| size.trim().parse().unwrap())
+        .collect();
+    assert_eq!(sizes.len(), 4);
+    assert!(sizes.iter().all(|size| *size > 300_000), "{sizes:?}");
+}
+
 #[test]
 fn hooks_of_a_point_run_in_their_order_and_prestart_before_create_runtime() {
     let Some(host) = host() else { return };

@@ -1,6 +1,8 @@
 //! State that is damaged, abandoned or held by a command that hangs.
 
 use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -128,13 +130,31 @@ fn what_is_no_directory_of_a_container_is_not_listed_and_can_be_forced_away() {
         return;
     };
     let runtime = Runtime::under_test(&host);
+    let bundle = Bundle::new(&host, ID, sleeper());
     let path = runtime.root().join(ID);
-    host.inside(|| fs::create_dir_all(runtime.root()).and_then(|()| fs::write(&path, "")))
-        .unwrap()
-        .unwrap();
-    assert_eq!(runtime.call(&["list", "--quiet"]).ok(), "");
-    runtime.call(&["delete", "--force", ID]).ok();
-    assert_nothing_left(&host, &runtime, "a file");
+    // A link is not followed: neither to what it leads to, nor to where nothing is.
+    let (elsewhere, kept) = (Path::new("/run/elsewhere"), "/run/elsewhere/kept");
+    let traps: [(&str, &(dyn Fn() -> io::Result<()> + Sync)); 3] = [
+        ("a file", &|| fs::write(&path, "")),
+        ("a link", &|| symlink(elsewhere, &path)),
+        ("a dangling link", &|| symlink("/run/nowhere", &path)),
+    ];
+    for (what, trap) in traps {
+        let made = host.inside(|| {
+            fs::create_dir_all(runtime.root())?;
+            fs::create_dir_all(elsewhere)?;
+            fs::write(kept, "")?;
+            trap()
+        });
+        made.unwrap().unwrap();
+        assert_eq!(runtime.call(&["list", "--quiet"]).ok(), "", "{what}");
+        let message = runtime.create(&bundle).fails(1);
+        assert!(message.contains("already exists"), "{what}: {message}");
+        runtime.call(&["delete", "--force", ID]).ok();
+        assert_nothing_left(&host, &runtime, what);
+        let names = host.inside(|| fs::read_dir(elsewhere).map(Iterator::count));
+        assert_eq!(names.unwrap().unwrap(), 1, "{what}");
+    }
 }
 
 /// The hook ends when the command that runs it does.

@@ -1,16 +1,17 @@
 //! The hooks of `create`: prestart, createRuntime and createContainer.
 //!
 //! They are due at a point inside libcontainer's build. It is told one hook for each
-//! place: this program, with the real hooks in its environment. The program runs them
-//! (`run_if_asked`), and writes what went wrong where the build looks for causes.
+//! place: this program, with the number of an open file that holds the real hooks. The program
+//! runs them (`run_if_asked`), and writes what went wrong where the build looks for causes.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{self, Seek as _, Write as _};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sched::{CloneFlags, setns};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::getppid;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -19,7 +20,8 @@ use super::{Hook, HookState, Hooks, When, run};
 use crate::lifecycle::causes;
 use crate::reentry;
 
-/// The variable that holds a [`Batch`].
+/// The variable that holds the number of a file with a [`Batch`]: of a batch itself, annotations
+/// included, there can be more than the 128 KiB that execve(2) takes of a variable.
 const VARIABLE: &str = "_AMD_CONTAINER_RUNTIME_HOOKS";
 
 /// What a runner has to do.
@@ -44,61 +46,89 @@ pub struct Place<'p> {
     pub home: Vec<RawFd>,
 }
 
-/// Where `create` must not be called.
+/// Why `create` cannot have its hooks run.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "the container has hooks, and this program does not run them: call \
-     `amd_runtime::seal::ensure_sealed` first in its `main`"
-)]
-pub struct NotReady;
+pub enum HandOverError {
+    /// This program's `main` does not look for what it is called for.
+    #[error(
+        "the container has hooks, and this program does not run them: call \
+         `amd_runtime::seal::ensure_sealed` first in its `main`"
+    )]
+    NotReady,
+    /// There is no file to hand them over in.
+    #[error("cannot hand over the hooks of the container")]
+    File(#[from] io::Error),
+}
+
+/// What libcontainer is told, and the files that this is about: to be kept until the container
+/// is built.
+#[derive(Debug)]
+pub struct Told {
+    /// The value of `hooks` in the spec.
+    pub hooks: Value,
+    _batches: Vec<File>,
+}
 
 /// What libcontainer is told of `hooks`: to run this program. `null` where `create` has no
 /// hook to run. Hooks run in the bundle's directory, and those of the container in its
 /// root filesystem, as with runc. `report` is inherited by them until they begin.
 ///
 /// # Errors
-/// Where this program is none that runs hooks.
+/// Where this program is none that runs hooks, or the kernel gives no memfd.
 pub fn told(
     hooks: &Hooks,
     state: &HookState,
     place: Place<'_>,
     report: BorrowedFd<'_>,
-) -> Result<Value, NotReady> {
-    let runner = |points: &[When], dir: &Path, home: Vec<RawFd>| {
+) -> Result<Told, HandOverError> {
+    let mut batches = Vec::new();
+    let mut runner = |points: &[When], dir: &Path, home: Vec<RawFd>| {
         let lists: Vec<_> = points
             .iter()
             .map(|when| (*when, hooks.at(*when).to_vec()))
             .filter(|(_, hooks)| !hooks.is_empty())
             .collect();
         if lists.is_empty() {
-            return Value::Null;
+            return Ok(Value::Null);
         }
-        let batch = json!(Batch {
+        let batch = Batch {
             lists,
             state: state.clone(),
             dir: dir.to_owned(),
             home,
             report: report.as_raw_fd(),
-        });
-        json!([{
+        };
+        // Without MFD_CLOEXEC: the runner inherits it.
+        let mut file =
+            File::from(memfd_create(c"hooks", MFdFlags::empty()).map_err(io::Error::from)?);
+        file.write_all(&serde_json::to_vec(&batch).map_err(io::Error::from)?)?;
+        let number = file.as_raw_fd();
+        batches.push(file);
+        io::Result::Ok(json!([{
             "path": "/proc/self/exe",
             "args": [reentry::HOOKS],
-            "env": [format!("{VARIABLE}={batch}")],
-        }])
+            "env": [format!("{VARIABLE}={number}")],
+        }]))
     };
     let of_runtime = [When::Prestart, When::CreateRuntime];
-    let create_runtime = runner(&of_runtime, &state.bundle, place.home);
-    let create_container = runner(&[When::CreateContainer], place.rootfs, Vec::new());
+    let create_runtime = runner(&of_runtime, &state.bundle, place.home)?;
+    let create_container = runner(&[When::CreateContainer], place.rootfs, Vec::new())?;
     if create_runtime.is_null() && create_container.is_null() {
-        return Ok(Value::Null);
+        return Ok(Told {
+            hooks: Value::Null,
+            _batches: batches,
+        });
     }
     if !reentry::is_ready() {
-        return Err(NotReady);
+        return Err(HandOverError::NotReady);
     }
     let close_on_exec = FcntlArg::F_SETFD(FdFlag::empty());
     // An error of a descriptor that is open is none that could happen.
     let _ = fcntl(report, close_on_exec);
-    Ok(json!({"createRuntime": create_runtime, "createContainer": create_container}))
+    Ok(Told {
+        hooks: json!({"createRuntime": create_runtime, "createContainer": create_container}),
+        _batches: batches,
+    })
 }
 
 /// Where this process was started to run the hooks of a container, does so, and returns its
@@ -108,14 +138,14 @@ pub(crate) fn run_if_asked() -> Option<i32> {
     if std::env::args().next().as_deref() != Some(reentry::HOOKS) {
         return None;
     }
-    let Ok(batch) = serde_json::from_str::<Batch>(&value) else {
+    let Some(batch) = value
+        .parse()
+        .ok()
+        .and_then(|number| read_batch(number).ok())
+    else {
         return Some(1);
     };
-    #[allow(unsafe_code)]
-    // SAFETY: inherited for this purpose, and owned by nobody else in this new process.
-    let mut report = unsafe { File::from_raw_fd(batch.report) };
-    // Not the hooks' business.
-    let _ = fcntl(&report, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
+    let mut report = inherited(batch.report);
     Some(match run_batch(batch) {
         Ok(()) => 0,
         Err(message) => {
@@ -125,15 +155,32 @@ pub(crate) fn run_if_asked() -> Option<i32> {
     })
 }
 
+/// A file that this process was started with.
+fn inherited(number: RawFd) -> File {
+    #[allow(unsafe_code)]
+    // SAFETY: inherited for this purpose, and owned by nobody else in this new process.
+    let file = unsafe { File::from_raw_fd(number) };
+    // Not the hooks' business.
+    let _ = fcntl(&file, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
+    file
+}
+
+fn read_batch(number: RawFd) -> io::Result<Batch> {
+    let mut file = inherited(number);
+    // Its position is the writer's, too.
+    file.rewind()?;
+    Ok(serde_json::from_reader(io::BufReader::new(file))?)
+}
+
 /// Joins the namespace that the parent of this process has open.
-fn go_home(number: RawFd) -> std::io::Result<()> {
+fn go_home(number: RawFd) -> io::Result<()> {
     let namespace = File::open(format!("/proc/{}/fd/{number}", getppid()))?;
     Ok(setns(namespace, CloneFlags::empty())?)
 }
 
 fn run_batch(batch: Batch) -> Result<(), String> {
     // libcontainer's state, of which only the pid is news.
-    let told: Value = serde_json::from_reader(std::io::stdin())
+    let told: Value = serde_json::from_reader(io::stdin())
         .map_err(|err| format!("the state of the container: {err}"))?;
     for number in &batch.home {
         go_home(*number)

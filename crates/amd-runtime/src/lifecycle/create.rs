@@ -142,7 +142,7 @@ impl Runtime {
         if let Some(dir) = cgroup.dirs().first().filter(|_| unit.is_some()) {
             tell_cgroup(&mut spec, dir);
         }
-        write_spec(&dir.config_path(), &told(&spec, of_create))?;
+        write_spec(&dir.config_path(), &told(&spec, &of_create.hooks))?;
         if let Some(filter) = &plan.filter {
             filter.write(&dir.filter_path())?;
         }

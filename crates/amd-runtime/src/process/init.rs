@@ -235,7 +235,7 @@ impl Executor for Init {
 
 /// The spec that libcontainer is told: `spec`, without what is done here. `hooks` are
 /// those that it is to run, beside those that `spec` has for it.
-pub fn told(spec: &Value, hooks: Value) -> Value {
+pub fn told(spec: &Value, hooks: &Value) -> Value {
     let mut told = spec.clone();
     let process = &spec["process"];
     told["process"] = json!({
@@ -279,7 +279,7 @@ mod tests {
             "hooks": {"prestart": [{"path": "/x"}]},
             "linux": {"seccomp": {}, "memoryPolicy": {}, "namespaces": []},
         });
-        let told = told(&spec, json!({"createRuntime": [{"path": "/y"}]}));
+        let told = told(&spec, &json!({"createRuntime": [{"path": "/y"}]}));
         assert_eq!(
             told["process"],
             json!({

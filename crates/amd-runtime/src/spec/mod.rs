@@ -10,8 +10,9 @@ mod fields;
 mod parse;
 mod shape;
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
@@ -93,7 +94,7 @@ impl Bundle {
     /// See [`SpecError`].
     pub fn load(dir: &Path) -> Result<Self, SpecError> {
         let path = dir.join(CONFIG);
-        let bytes = fs::read(&path).map_err(|source| match source.kind() {
+        let bytes = read_file(&path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => SpecError::NotFound { path: path.clone() },
             _ => SpecError::Read {
                 path: path.clone(),
@@ -208,6 +209,18 @@ pub(crate) fn typed<'v, T: Deserialize<'v>>(what: &str, value: &'v Value) -> Res
     })
 }
 
+/// Reads a file, or what comes through a FIFO; no device, which can have no end.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_char_device() || kind.is_block_device() {
+        return Err(io::Error::other("it is a device"));
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// The namespace of a kind, such as `pid`, that a spec lists.
 pub(crate) fn namespace<'s>(spec: &'s Value, kind: &str) -> Option<&'s Value> {
     let namespaces = spec.pointer("/linux/namespaces")?.as_array()?;
@@ -273,6 +286,16 @@ mod tests {
         });
         fs::write(dir.path().join(CONFIG), spec.to_string()).unwrap();
         dir
+    }
+
+    #[test]
+    fn a_config_without_an_end_is_not_read() {
+        let dir = bundle("rootfs", &json!([]));
+        let config = dir.path().join(CONFIG);
+        fs::remove_file(&config).unwrap();
+        symlink("/dev/zero", &config).unwrap();
+        let error = Bundle::load(dir.path()).unwrap_err();
+        assert!(crate::chain(&error).contains("it is a device"), "{error}");
     }
 
     #[test]

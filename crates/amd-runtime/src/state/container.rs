@@ -91,16 +91,22 @@ impl ContainerDir {
         self.path.symlink_metadata().is_ok()
     }
 
+    /// Whether it is a directory, and no link to one.
+    pub(super) fn is_directory(&self) -> bool {
+        self.path.symlink_metadata().is_ok_and(|file| file.is_dir())
+    }
+
     /// Waits for the container's lock, up to `patience`.
     ///
     /// # Errors
     /// [`StateError::NotExist`] where the container is or becomes gone,
     /// [`StateError::Busy`] where another command holds on to it.
     pub fn lock(&self, kind: LockKind, patience: Duration) -> Result<Lock, StateError> {
-        if !self.exists() {
-            return Err(StateError::NotExist {
-                id: self.id.to_string(),
-            });
+        match self.path.symlink_metadata() {
+            Ok(file) if file.is_dir() => {}
+            // A link to a directory, too: what is there is not ours to change.
+            Ok(_) => return Err(self.torn(LOCK, not_a_file())),
+            Err(_) => return Err(self.not_locked(LockError::Gone)),
         }
         let path = self.path.join(LOCK);
         let lock = match Lock::take(&path, kind, patience) {
@@ -137,7 +143,7 @@ impl ContainerDir {
     pub fn lock_by_force(&self, patience: Duration) -> Result<Lock, StateError> {
         let lock = self.path.join(LOCK);
         match self.lock(LockKind::Exclusive, patience) {
-            Err(StateError::Torn { .. }) if !self.path.is_dir() => {
+            Err(StateError::Torn { .. }) if !self.is_directory() => {
                 self.remove()?;
             }
             Err(StateError::Torn { .. }) => {
@@ -242,7 +248,7 @@ impl ContainerDir {
     /// Where an entry cannot be removed.
     pub fn remove(&self) -> Result<(), StateError> {
         // The lock goes last: from then on a create can have the directory.
-        if self.path.symlink_metadata().is_ok_and(|file| file.is_dir()) {
+        if self.is_directory() {
             self.clear()?;
             let lock = self.path.join(LOCK);
             unless_gone(remove_anything(&lock)).map_err(StateError::io("cannot remove", &lock))?;

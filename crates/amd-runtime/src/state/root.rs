@@ -67,6 +67,9 @@ impl StateRoot {
             match private_dir(&dir.path, false) {
                 Ok(()) => {}
                 Err(StateError::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {
+                    if dir.exists() && !dir.is_directory() {
+                        return Err(StateError::Exists { id: id.to_string() });
+                    }
                 }
                 Err(other) => return Err(other),
             }
