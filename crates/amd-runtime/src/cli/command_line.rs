@@ -1,12 +1,14 @@
 //! The command line: what can be written there.
 
+use std::ffi::OsString;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use super::go_flags;
 use super::logging::{Format, Log};
 use super::{
     Context, checkpoint, config, create, delete, events, exec, features, kill, list, pause, ps,
@@ -235,12 +237,14 @@ pub fn definition() -> clap::Command {
 /// Parses the command line; where it makes no sense or asks for help, prints what there
 /// is to say and returns the exit status.
 pub fn parse() -> Result<Cli, ExitCode> {
-    let parsed = go_booleans(Cli::command())
-        .try_get_matches()
+    let command = go_flags::booleans(Cli::command());
+    let args = go_flags::two_dashes(&command, std::env::args_os());
+    let parsed = command
+        .try_get_matches_from(&args)
         .and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.map_err(|err| {
         if err.use_stderr() {
-            log_usage_error(&err.to_string());
+            log_usage_error(&args, &err.to_string());
         }
         // A closed pipe is no failure of ours.
         let _ = err.print();
@@ -251,13 +255,13 @@ pub fn parse() -> Result<Cli, ExitCode> {
 
 /// Writes a command line that makes no sense to the log that it names, if it names one:
 /// an engine that calls with an option too new for us shows its user nothing else.
-fn log_usage_error(message: &str) {
-    let args: Vec<String> = std::env::args().collect();
+fn log_usage_error(args: &[OsString], message: &str) {
+    let args: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
     let value_of = |option: &str| {
         args.iter().enumerate().find_map(|(at, arg)| {
             let rest = arg.strip_prefix(option)?;
             if rest.is_empty() {
-                args.get(at + 1).cloned()
+                args.get(at + 1).map(ToString::to_string)
             } else {
                 rest.strip_prefix('=').map(str::to_owned)
             }
@@ -273,37 +277,20 @@ fn log_usage_error(message: &str) {
     }
 }
 
-/// Lets every switch be written as Go's flag parser takes it, too: `--force=true`.
-fn go_booleans(command: clap::Command) -> clap::Command {
-    let command = command.mut_args(|arg| {
-        if !matches!(arg.get_action(), ArgAction::SetTrue) {
-            return arg;
-        }
-        arg.action(ArgAction::Set)
-            .num_args(0..=1)
-            .require_equals(true)
-            .default_missing_value("true")
-            .default_value("false")
-            .hide_default_value(true)
-            .hide_possible_values(true)
-    });
-    command.mut_subcommands(go_booleans)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn parses(args: &[&str]) -> Result<Cli, clap::Error> {
         let args = std::iter::once("amd-container-runtime").chain(args.iter().copied());
-        go_booleans(Cli::command())
+        go_flags::booleans(Cli::command())
             .try_get_matches_from(args)
             .and_then(|matches| Cli::from_arg_matches(&matches))
     }
 
     #[test]
     fn the_definitions_are_consistent() {
-        go_booleans(Cli::command()).debug_assert();
+        go_flags::booleans(Cli::command()).debug_assert();
     }
 
     #[test]

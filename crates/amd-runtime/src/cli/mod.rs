@@ -12,6 +12,7 @@ mod events;
 mod exec;
 mod features;
 mod foreground;
+mod go_flags;
 mod kill;
 mod list;
 mod logging;
