@@ -1,11 +1,11 @@
 //! The cgroup of a container: its processes, its freezer, its removal.
 //!
 //! libcontainer would make the cgroup, put the container in and set the limits; we make it and set
-//! them before anybody is in it ([`prepare`]), and leave to libcontainer at most to put the container
-//! there ([`hidden`]). What it does afterwards has holes that this module closes: it fails to delete a cgroup in
-//! which the container made cgroups of its own (youki removes the top directory only),
-//! and it signals whatever is in the path that the spec names, the runtime's own
-//! cgroup included. Here only directories that were made for the container count.
+//! them before anybody is in it (`prepare`), and leave to libcontainer at most to put the container
+//! there ([`hidden`]). What it does afterwards has holes that this module closes: it fails to delete
+//! a cgroup in which the container made cgroups of its own (youki removes the top directory only),
+//! and it signals whatever is in the path that the spec names, the runtime's own cgroup included.
+//! Here only directories that were made for the container count.
 
 mod files;
 mod freezer;
