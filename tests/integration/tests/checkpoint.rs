@@ -9,6 +9,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::time::Duration;
 
 use integration::bundle::Bundle;
 use integration::host::{Cgroups, SimulatedHost};
@@ -271,4 +272,38 @@ fn only_a_container_that_runs_can_be_checkpointed() {
     );
     let refused = runtime.call(&["checkpoint", "nobody"]).fails(1);
     assert!(refused.contains("does not exist"), "{refused}");
+}
+
+#[test]
+fn a_restore_that_is_killed_leaves_nothing_that_a_forced_delete_does_not_clear() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host);
+    let bundle = counter(&host);
+    runtime.up(&bundle);
+    counts_beyond(&bundle, 1);
+    checkpoint(&runtime, &[]).ok();
+    let dir = bundle.path().to_str().unwrap();
+    let words = [
+        "restore",
+        "--image-path",
+        IMAGES,
+        "--bundle",
+        dir,
+        "--detach",
+        "c",
+    ];
+    for moment in 1..=12 {
+        let mut restore = host.spawn(&mut runtime.command(&words)).unwrap();
+        std::thread::sleep(Duration::from_millis(15 * moment));
+        // Done already is one more moment.
+        let _ = restore.kill();
+        restore.wait().unwrap();
+        runtime.call(&["delete", "--force", "c"]).ok();
+        assert_eq!(host.processes_that_stay().unwrap(), [] as [String; 0]);
+        assert_eq!(host.cgroups().unwrap(), [] as [std::path::PathBuf; 0]);
+        let mounts = host.inside(|| fs::read_to_string("/proc/1/mountinfo"));
+        assert!(!mounts.unwrap().unwrap().contains("criu-root"));
+    }
+    restore(&runtime, &bundle, &["--detach"]).ok();
+    counts_beyond(&bundle, count(&bundle));
 }
