@@ -329,3 +329,18 @@ fn a_process_in_a_cgroup_below_the_containers_opens_its_gpus_alone() {
         assert!(forged.iter().all(Seen::denied), "{forged:#?}");
     }
 }
+
+/// Scripts pass on a variable that may be empty; to runc that is no directory either.
+#[test]
+fn an_empty_working_directory_is_the_containers() {
+    let Some(host) = require::host(mi300x::PRESET, Cgroups::V1) else {
+        return;
+    };
+    let runtime = Runtime::under_test(&host);
+    let spec = Spec::docker()
+        .args(&["sleep", "1000"])
+        .set("/process/cwd", json!("/tmp"));
+    runtime.up(&Bundle::new(&host, "cwd", spec));
+    let words = ["exec", "--cwd", "", "cwd", "pwd"];
+    assert_eq!(runtime.call(&words).ok(), "/tmp\n");
+}

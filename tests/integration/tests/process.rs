@@ -281,3 +281,22 @@ fn an_engine_gets_a_descriptor_of_the_process_that_it_asks_for() {
         nix::unistd::close(fd).unwrap();
     }
 }
+
+/// sched_setattr(2): a deadline is for all CPUs of the machine.
+#[test]
+fn a_deadline_does_not_go_with_a_cpuset() {
+    let Some(host) = host() else { return };
+    if std::thread::available_parallelism().is_ok_and(|cpus| cpus.get() == 1) {
+        println!("skipped: the machine has one CPU");
+        return;
+    }
+    let scheduler = json!({
+        "policy": "SCHED_DEADLINE", "runtime": 42_000, "deadline": 1_000_000, "period": 1_000_000,
+    });
+    let spec = Spec::docker()
+        .set("/linux/resources/cpu", json!({"cpus": "0"}))
+        .set("/process/scheduler", scheduler);
+    let runtime = Runtime::under_test(&host);
+    let message = runtime.run(&Bundle::new(&host, ID, spec)).fails(1);
+    assert!(message.contains("together with AllowedCPUs"), "{message}");
+}

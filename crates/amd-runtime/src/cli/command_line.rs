@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::go_flags;
 use super::logging::{Format, Log};
@@ -25,13 +26,17 @@ use crate::rootless::Rootless;
 #[derive(Debug, Parser)]
 // An option that is given twice counts as it is given last, as with runc.
 #[command(args_override_self = true)]
-#[command(name = "amd-container-runtime", version, long_version = LONG_VERSION)]
+#[command(name = "amd-container-runtime", version = LONG_VERSION, long_version = LONG_VERSION)]
 #[command(
     propagate_version = false,
+    disable_version_flag = true,
     subcommand_required = true,
     arg_required_else_help = true
 )]
 pub struct Cli {
+    /// Print version
+    #[arg(short = 'v', short_alias = 'V', long, action = ArgAction::Version)]
+    version: Option<bool>,
     #[command(flatten)]
     pub global: Global,
     #[command(subcommand)]
@@ -234,6 +239,13 @@ pub fn definition() -> clap::Command {
     Cli::command()
 }
 
+fn is_without_command(err: &clap::Error) -> bool {
+    matches!(
+        err.kind(),
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    )
+}
+
 /// Parses the command line; where it makes no sense or asks for help, prints what there
 /// is to say and returns the exit status.
 pub fn parse() -> Result<Cli, ExitCode> {
@@ -243,6 +255,11 @@ pub fn parse() -> Result<Cli, ExitCode> {
         .try_get_matches_from(&args)
         .and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.map_err(|err| {
+        if is_without_command(&err) {
+            // As runc: help, and no error.
+            let _ = Cli::command().print_help();
+            return ExitCode::SUCCESS;
+        }
         if err.use_stderr() {
             log_usage_error(&args, &err.to_string());
         }
@@ -291,6 +308,20 @@ mod tests {
     #[test]
     fn the_definitions_are_consistent() {
         go_flags::booleans(Cli::command()).debug_assert();
+    }
+
+    #[test]
+    fn the_version_is_asked_for_as_with_runc_and_without_a_command_there_is_help() {
+        for word in ["-v", "-V", "--version"] {
+            assert_eq!(
+                parses(&[word]).unwrap_err().kind(),
+                ErrorKind::DisplayVersion
+            );
+        }
+        for line in [&[][..], &["--root", "/r"], &["--debug"]] {
+            assert!(is_without_command(&parses(line).unwrap_err()), "{line:?}");
+        }
+        assert!(!is_without_command(&parses(&["state"]).unwrap_err()));
     }
 
     #[test]

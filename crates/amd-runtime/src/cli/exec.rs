@@ -151,7 +151,8 @@ impl Args {
         let mut process = context.runtime.process_of(id)?;
         process["args"] = json!(command);
         process["terminal"] = json!(self.tty);
-        if let Some(cwd) = &self.cwd {
+        // None, and an empty one, is the container's.
+        if let Some(cwd) = self.cwd.as_ref().filter(|cwd| !cwd.is_empty()) {
             process["cwd"] = json!(cwd);
         }
         if let Some(profile) = &self.apparmor {

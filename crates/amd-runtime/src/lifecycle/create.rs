@@ -23,7 +23,7 @@ use crate::hooks::{self, HookState, Hooks, When};
 use crate::mounts::{self, Circumstances, Handover};
 use crate::process::exec::send_pidfd;
 use crate::process::{
-    Init, Plan, connect, descriptors, known_to_oci_spec, reset_affinity, set_limits, told,
+    Init, Plan, connect, descriptors, known_to_oci_spec, reset_affinity_of_init, set_limits, told,
 };
 use crate::seccomp;
 use crate::spec::{Bundle, has_new_namespace, typed};
@@ -158,6 +158,7 @@ impl Runtime {
             None => None,
         };
         let rlimits = plan.rlimits.clone();
+        let scheduling = plan.scheduling.clone();
         let preserve_fds = plan.preserved;
         let start_hooks = hooks.at(When::StartContainer).to_vec();
         let init = Init::new(plan, start_hooks, state, &dir.agent_socket())
@@ -223,7 +224,7 @@ impl Runtime {
         }
         Cgroup::of(&record).set_limits(&tasks, Unsupported::Warn)?;
         loopback::bring_up(&spec, pid)?;
-        reset_affinity(pid);
+        reset_affinity_of_init(pid, &scheduling).map_err(|err| Error::Process(err.to_string()))?;
         set_limits(pid, &rlimits).map_err(|err| Error::Process(err.to_string()))?;
         self.check_nodes(pid, &granted_nodes)?;
         record.enforcement = self.enforce(id, pid, &rules, !granted_nodes.is_empty())?;

@@ -48,8 +48,7 @@ impl Scheduling {
         if let Some(attr) = &self.scheduler {
             set_scheduler(attr).map_err(|errno| {
                 if errno == Errno::EPERM && self.cpus_limited {
-                    let why = "process scheduler can't be used together with AllowedCPUs";
-                    return ProcessError::Refused(why.into());
+                    return not_with_cpus();
                 }
                 ProcessError::system("error setting scheduler")(errno)
             })?;
@@ -64,6 +63,11 @@ impl Scheduling {
         }
         Ok(())
     }
+}
+
+fn not_with_cpus() -> ProcessError {
+    // runc's words.
+    ProcessError::Refused("process scheduler can't be used together with AllowedCPUs".into())
 }
 
 fn given(value: &Value) -> Option<&Value> {
@@ -343,9 +347,31 @@ pub fn set_affinity(pid: i32, cpus: &IdList) -> nix::Result<()> {
     Errno::result(result).map(drop)
 }
 
+/// Lets the init `pid` run on all CPUs of its cpuset, whatever the engine is bound to. It had its
+/// policy before it got its cpuset.
+///
+/// # Errors
+/// Where its policy does not go with the CPUs that it is limited to: with SCHED_DEADLINE the kernel
+/// takes no fewer than all (sched_setattr(2)).
+pub fn reset_affinity_of_init(pid: i32, scheduling: &Scheduling) -> Result<(), ProcessError> {
+    match set_affinity(pid, &IdList::all()) {
+        Err(Errno::EBUSY) if scheduling.scheduler.is_some() && scheduling.cpus_limited => {
+            Err(not_with_cpus())
+        }
+        reset => {
+            warn_of(pid, reset);
+            Ok(())
+        }
+    }
+}
+
 /// Lets process `pid` run on all CPUs of its cpuset, whatever the engine is bound to.
 pub fn reset_affinity(pid: i32) {
-    if let Err(errno) = set_affinity(pid, &IdList::all()) {
+    warn_of(pid, set_affinity(pid, &IdList::all()));
+}
+
+fn warn_of(pid: i32, reset: nix::Result<()>) {
+    if let Err(errno) = reset {
         tracing::warn!(
             "resetting the CPU affinity of pid {pid} failed: {errno}; it has the runtime's"
         );
