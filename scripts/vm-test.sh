@@ -6,7 +6,7 @@
 # VM_PACKAGE  the .deb to install in the VM, such as that of `make pkg-deb`; by default one that is
 #             made here of the development build's programs, with all else as in the release
 # VM_FILTER   which tests: what their names have in them
-# VM_LIMIT    seconds that the tests may take (1500)
+# VM_LIMIT    seconds that the tests may take (1800)
 #
 # The machine is kept as it was when its engines were ready, so that the next run is there in
 # seconds, until what it was made from changes. Logs are in $VM_DIR/log.
@@ -14,7 +14,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target=$(readlink -m "${CARGO_TARGET_DIR:-target}")
 dir=$(readlink -m "${VM_DIR:-$target/vm}")
-limit=${VM_LIMIT:-1500}
+limit=${VM_LIMIT:-1800}
 # Without the lock, which QEMU would keep.
 vm() { vagrant/qemu.sh "$1" "$dir" "${@:2}" {lock}>&-; }
 step() { echo "=== $* (after $SECONDS s)"; }
