@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
 
 readonly NEEDS="docker.io docker-cli docker-buildx docker-compose containerd runc crun podman
-uidmap dbus-user-session busybox-static strace jq python3 kmod"
+uidmap dbus-user-session criu busybox-static strace jq python3 kmod"
 # Who runs containers without being root.
 readonly USER_NAME=vagrant
 

@@ -17,7 +17,7 @@ systemd systemd-sysv udev dbus kmod passwd login mount libpam-systemd sudo procp
 openssh-server openssh-client rsync ca-certificates
 iproute2 iptables nftables
 docker.io docker-cli docker-buildx docker-compose containerd
-runc crun podman uidmap passt dbus-user-session fuse-overlayfs catatonit
+runc crun podman uidmap passt dbus-user-session fuse-overlayfs catatonit criu
 busybox-static strace jq python3
 initramfs-tools zstd xz-utils linux-image-amd64
 "

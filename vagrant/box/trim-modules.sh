@@ -8,11 +8,12 @@ root=${1:?usage: trim-modules.sh ROOT}
 kernel=$(ls "$root/usr/lib/modules")
 modules=$root/usr/lib/modules/$kernel
 
-# rc-core comes with amdgpu; button and evdev make shutdown work.
+# rc-core comes with amdgpu; button and evdev make shutdown work; those of sockets are CRIU's.
 readonly WANTED="
 amdgpu vgem virtio_gpu
 virtio_blk virtio_net virtio_rng virtio_pci 9p 9pnet_virtio button evdev configfs
 ext4 overlay loop fuse binfmt_misc
+unix_diag af_packet_diag netlink_diag inet_diag tcp_diag udp_diag raw_diag
 bridge br_netfilter veth tun dummy macvlan xfrm_user ip_vs vxlan
 ip_tables iptable_nat iptable_filter ip6_tables ip6table_nat ip6table_filter
 xt_MASQUERADE xt_addrtype xt_conntrack xt_comment xt_mark xt_nat xt_set

@@ -7,6 +7,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests stand on it")]
 
+#[path = "vm/checkpoint.rs"]
+mod checkpoint;
 #[path = "vm/commands.rs"]
 mod commands;
 #[path = "vm/compose_and_swarm.rs"]
