@@ -32,6 +32,7 @@ impl Runtime {
     /// # Errors
     /// Where CRIU is not there, or does not do it: the container goes on.
     pub fn checkpoint(&self, id: &ContainerId, options: &CheckpointOptions) -> Result<()> {
+        self.refuse_rootless()?;
         let (dir, record, _lock) = self.load_locked(id)?;
         let init = match (Status::of(&record), record.init) {
             (Status::Running | Status::Paused, Some(init)) => init,
@@ -86,6 +87,17 @@ impl Runtime {
             return Ok(());
         }
         remove(&dir, &record)
+    }
+
+    /// CRIU needs the rights of the host's root, and could not be told what a rootless container
+    /// does without.
+    pub(super) fn refuse_rootless(&self) -> Result<(), CheckpointError> {
+        match self.rootless.tolerates_missing_rules() {
+            true => Err(CheckpointError::Usage(
+                "a rootless container can be neither checkpointed nor restored".into(),
+            )),
+            false => Ok(()),
+        }
     }
 }
 

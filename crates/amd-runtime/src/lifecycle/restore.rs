@@ -50,6 +50,7 @@ impl Runtime {
         bundle: Bundle,
         options: &RestoreOptions,
     ) -> Result<ProcessRef> {
+        self.refuse_rootless()?;
         let criu = Criu::new(options.criu.program.as_deref());
         criu.check_version()?;
         refuse_cgroup_namespace(&bundle.spec)?;

@@ -306,3 +306,20 @@ fn a_create_that_is_killed_is_cleared_by_a_forced_delete() {
         assert_eq!(call(&host, &["list", "--quiet"]).ok(), "", "{delay} ms");
     }
 }
+
+#[test]
+fn checkpoint_and_restore_are_refused() {
+    let Some(host) = host() else { return };
+    let bundle = bundle(&host, "c", with_user_namespace(Spec::docker()));
+    let path = bundle.path().to_str().unwrap();
+    for words in [
+        &["checkpoint", "c"][..],
+        &["restore", "--bundle", path, "--detach", "c"],
+    ] {
+        let refused = call(&host, words).fails(1);
+        assert!(
+            refused.contains("neither checkpointed nor restored"),
+            "{refused}"
+        );
+    }
+}
