@@ -88,7 +88,9 @@ pub const SHELL: &str = r#"
 look() {
   for node; do
     [ -c "$node" ] || continue
-    echo "node $node $(stat -c '%t %T %a %u %g' "$node")"
+    # Gone meanwhile, where a test moves directories about.
+    facts=$(stat -c '%t %T %a %u %g' "$node") || continue
+    echo "node $node $facts"
     echo "read $( (: <"$node") 2>&1)"
     echo "write $( (: >>"$node") 2>&1)"
   done

@@ -100,6 +100,11 @@ impl Runtime {
             no_pivot: options.no_pivot,
             init_file: joining.cover().map(|_| settled.dir.init_path()),
             cgroup_cover: joining.cover_to_lift().map(Path::to_owned),
+            // Others may be able to make a cgroup, and not to move a process of theirs there.
+            cgroup_dirs: match self.rootless.tolerates_missing_rules() {
+                true => Vec::new(),
+                false => settled.cgroup.dirs().to_vec(),
+            },
             stand_in: settled.dir.stand_in(),
         };
         let handover = mounts::hand_over(&mut settled.spec, &typed, circumstances)?;

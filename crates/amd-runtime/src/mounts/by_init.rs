@@ -95,6 +95,7 @@ impl ByInit {
         if let Some(cover) = &plan.cgroup_cover {
             uncover(cover)?;
         }
+        plan.join_cgroup_to_copy()?;
         let rootfs = plan.rootfs.as_path();
         set_apart(plan.propagation, rootfs).step(|| at("bind", rootfs))?;
         // Every mode is given in full there.

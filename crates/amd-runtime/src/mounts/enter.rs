@@ -98,6 +98,7 @@ fn outside(plan: &str, failure: &File) -> Result<bool> {
         // Mounts of the container may have their sources there.
         handover::uncover(cover)?;
     }
+    plan.join_cgroup_to_copy()?;
     let (sources, server) = sources::pair().step(|| "make a socket pair".into())?;
     // SAFETY: this process has one thread.
     #[allow(unsafe_code)]

@@ -86,6 +86,8 @@ pub struct Circumstances<'a> {
     pub init_file: Option<PathBuf>,
     /// What hides cgroups from libcontainer, and must not from the container.
     pub cgroup_cover: Option<PathBuf>,
+    /// The directories of its cgroup, which exist when its root filesystem is made.
+    pub cgroup_dirs: Vec<PathBuf>,
     /// A directory that can be made, to stand in for its root filesystem.
     pub stand_in: PathBuf,
 }
@@ -116,6 +118,7 @@ pub fn hand_over(
         no_pivot: container.no_pivot,
         init_file: container.init_file,
         cgroup_cover: container.cgroup_cover,
+        cgroup_dirs: container.cgroup_dirs,
         ..Plan::of(typed, container.rootfs, container.bundle)?
     };
     let finish = Finish::of(typed.linux().as_ref(), &plan);

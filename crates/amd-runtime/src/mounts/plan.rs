@@ -8,7 +8,9 @@ use libcontainer::oci_spec::runtime::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::error::{MountError, Step, at};
 use super::options::{self, MountOptions};
+use crate::cgroup::visit::join;
 use crate::spec::SpecError;
 
 /// What is made in the root filesystem, in the order of the fields.
@@ -34,6 +36,8 @@ pub struct Plan {
     pub init_file: Option<PathBuf>,
     /// Mount point of what hides the host's cgroups.
     pub cgroup_cover: Option<PathBuf>,
+    /// The container's cgroup, for who copies from the image into memory.
+    pub cgroup_dirs: Vec<PathBuf>,
 }
 
 /// One mount.
@@ -123,7 +127,21 @@ impl Plan {
             no_pivot: false,
             init_file: None,
             cgroup_cover: None,
+            cgroup_dirs: Vec::new(),
         })
+    }
+
+    /// Puts this process, which is about to make the mounts, in the container's cgroup where it
+    /// copies files of the image into a tmpfs: they count against the memory of who writes them.
+    ///
+    /// # Errors
+    /// Names the directory that cannot be joined.
+    pub fn join_cgroup_to_copy(&self) -> Result<(), MountError> {
+        if !self.mounts.iter().any(|mount| mount.options.copy_up) {
+            return Ok(());
+        }
+        let mut dirs = self.cgroup_dirs.iter();
+        dirs.try_for_each(|dir| join(dir, 0).step(|| at("join the container's cgroup", dir)))
     }
 
     /// Whether the container gets a user namespace: no device node can be made there.

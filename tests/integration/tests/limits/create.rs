@@ -190,3 +190,31 @@ fn a_frozen_cgroup_is_refused_and_left() {
         assert!(host.inside(|| dir.is_dir()).unwrap());
     }
 }
+
+/// An image decides how much that is.
+#[test]
+fn what_is_copied_from_the_image_into_a_tmpfs_counts_against_the_memory_of_the_container() {
+    let Some(host) = host(Cgroups::V1) else {
+        return;
+    };
+    let runtime = Runtime::under_test(&host);
+    let spec = |option: &str| {
+        let tmpfs = json!({"destination": "/data", "type": "tmpfs", "options": [option]});
+        Spec::docker()
+            .args(&["true"])
+            .push("/mounts", tmpfs)
+            .set("/linux/resources/memory", json!({"limit": 16 << 20}))
+    };
+    let bundle = |option| {
+        let bundle = Bundle::new(&host, ID, spec(option));
+        let data = bundle.in_rootfs("/data");
+        host.inside(|| {
+            fs::create_dir(&data).unwrap();
+            fs::write(data.join("large"), vec![1; 48 << 20]).unwrap();
+        })
+        .unwrap();
+        bundle
+    };
+    runtime.run(&bundle("nosuid")).ok();
+    assert_ne!(runtime.run(&bundle("tmpcopyup")).code, 0);
+}
