@@ -103,6 +103,7 @@ run_tests() {
 # said, as the other tests that start engines are.
 test_all() {
     local status=0 failed=()
+    rm -f "$dir"/log/tests*
     run_tests ${VM_FILTER:-} | tee "$dir/log/tests" || status=$?
     mapfile -t failed < <(awk '$3 == "test" && / \.\.\. FAILED$/ { print $4 }' "$dir/log/tests")
     if [ "${#failed[@]}" -gt 0 ] && [ "${#failed[@]}" -lt 4 ]; then
@@ -146,8 +147,10 @@ main() {
     local status=0
     test_all || status=$?
     keep_logs "$status"
-    awk '/ test result: / { for (i = 1; i < NF; i++) n[$(i + 1)] += $i }
-        END { printf "Summary %d passed, %d failed in the VM\n", n["passed;"], n["failed;"] }' "$dir/log/tests"
+    # What was tried once more counts by its last result.
+    awk 'FNR == 1 { n["failed;"] = 0 }
+        / test result: / { for (i = 1; i < NF; i++) n[$(i + 1)] += $i }
+        END { printf "Summary %d passed, %d failed in the VM\n", n["passed;"], n["failed;"] }' "$dir"/log/tests*
     step "done; logs are in $dir/log"
     return "$status"
 }

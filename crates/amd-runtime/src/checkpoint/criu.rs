@@ -194,7 +194,9 @@ impl Worker {
                 ..Criu_req::new()
             };
             failed = failed.or(answered.err());
-            self.send(&reply)?;
+            if let Err(lost) = self.send(&reply) {
+                return Err(failed.unwrap_or_else(|| lost.into()));
+            }
         };
         // It waits for the next request otherwise.
         let Self { mut child, socket } = self;
@@ -231,7 +233,7 @@ fn lost(why: impl std::fmt::Display) -> CheckpointError {
 ///
 /// # Errors
 /// As fcntl(2).
-pub fn inherit(fd: &OwnedFd) -> io::Result<()> {
+fn inherit(fd: &OwnedFd) -> io::Result<()> {
     fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! What a caller can ask CRIU for, and how CRIU is told (runc's `criu_linux.go`).
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -79,21 +78,40 @@ pub struct RestoreOptions {
     pub lsm_mount_context: Option<String>,
 }
 
-/// An address that memory is sent to. CRIU resolves no names.
+/// Where memory is sent to: a name or an address, and a port. CRIU resolves names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PageServer(SocketAddr);
+pub struct PageServer {
+    host: String,
+    port: u16,
+}
 
 impl FromStr for PageServer {
     type Err = CheckpointError;
 
     fn from_str(text: &str) -> Result<Self, CheckpointError> {
         // runc's words.
-        let wrong = |_| {
+        let wrong = || {
             CheckpointError::Usage(format!(
                 "Use --page-server ADDRESS:PORT to specify page server, not {text:?}"
             ))
         };
-        text.parse().map(Self).map_err(wrong)
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        // An address of IPv6 has colons of its own, and so stands in brackets.
+        let bracketed = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
+        let host = match bracketed {
+            Some(host) => host,
+            None if host.contains([':', '[', ']']) => return Err(wrong()),
+            None => host,
+        };
+        match port.parse() {
+            Ok(port) if port != 0 && !host.is_empty() => Ok(Self {
+                host: host.to_owned(),
+                port,
+            }),
+            _ => Err(wrong()),
+        }
     }
 }
 
@@ -160,10 +178,10 @@ impl CheckpointOptions {
         opts.leave_running = Some(self.leave_running);
         opts.tcp_skip_in_flight = Some(self.tcp_skip_in_flight);
         opts.link_remap = Some(self.link_remap);
-        if let Some(PageServer(address)) = &self.page_server {
+        if let Some(PageServer { host, port }) = &self.page_server {
             let server = Criu_page_server_info {
-                address: Some(address.ip().to_string()),
-                port: Some(address.port().into()),
+                address: Some(host.clone()),
+                port: Some((*port).into()),
                 ..Criu_page_server_info::new()
             };
             opts.ps = Some(server).into();
@@ -200,11 +218,24 @@ mod tests {
     }
 
     #[test]
-    fn a_page_server_is_an_address_and_a_port() {
-        for text in ["127.0.0.1:27277", "[::1]:80"] {
-            assert!(text.parse::<PageServer>().is_ok(), "{text}");
+    fn a_page_server_is_a_name_or_an_address_and_a_port() {
+        for (text, host, port) in [
+            ("127.0.0.1:27277", "127.0.0.1", 27277),
+            ("[::1]:80", "::1", 80),
+            ("node-7.cluster:80", "node-7.cluster", 80),
+        ] {
+            let server = text.parse::<PageServer>().unwrap();
+            assert_eq!((server.host.as_str(), server.port), (host, port));
         }
-        for text in ["", "127.0.0.1", ":80", "127.0.0.1:", "127.0.0.1:99999"] {
+        for text in [
+            "",
+            "127.0.0.1",
+            ":80",
+            "[]:80",
+            "::1:80",
+            "127.0.0.1:",
+            "127.0.0.1:99999",
+        ] {
             let error = text.parse::<PageServer>().unwrap_err().to_string();
             assert!(error.starts_with("Use --page-server"), "{error}");
         }

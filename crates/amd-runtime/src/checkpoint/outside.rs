@@ -15,6 +15,7 @@ use rust_criu::rust_criu_protobuf::rpc::{
 use serde_json::Value;
 
 use crate::mounts::external::External;
+use crate::state::{read_regular, write_atomically};
 
 /// What masks a file.
 const NULL: &str = "/dev/null";
@@ -166,7 +167,7 @@ pub fn streams_of(pid: i32) -> Vec<String> {
 pub fn keep_streams(images: &Path, streams: &[String]) -> Result<(), (PathBuf, io::Error)> {
     let path = images.join(DESCRIPTORS);
     let json = serde_json::to_vec(streams).map_err(io::Error::from);
-    json.and_then(|json| fs::write(&path, json))
+    json.and_then(|json| write_atomically(&path, &json))
         .map_err(|err| (path, err))
 }
 
@@ -177,7 +178,7 @@ pub fn keep_streams(images: &Path, streams: &[String]) -> Result<(), (PathBuf, i
 /// Names the file that says which they were.
 pub fn find_streams(opts: &mut Criu_opts, images: &Path) -> Result<(), (PathBuf, io::Error)> {
     let path = images.join(DESCRIPTORS);
-    let bytes = fs::read(&path).map_err(|err| (path.clone(), err))?;
+    let bytes = read_regular(&path).map_err(|err| (path.clone(), err))?;
     let streams: Vec<String> = serde_json::from_slice(&bytes).map_err(|err| (path, err.into()))?;
     let pipes = streams
         .into_iter()
@@ -288,6 +289,11 @@ mod tests {
         find_streams(&mut opts, tmp.path()).unwrap();
         let found: Vec<_> = opts.inherit_fd.iter().map(|i| (i.key(), i.fd())).collect();
         assert_eq!(found, [("pipe:[7]", 1), ("pipe:[8]", 2)]);
+
+        // Nobody waits for a FIFO in its place.
+        fs::remove_file(tmp.path().join(DESCRIPTORS)).unwrap();
+        nix::unistd::mkfifo(&tmp.path().join(DESCRIPTORS), Mode::S_IRWXU).unwrap();
+        assert!(find_streams(&mut opts, tmp.path()).is_err());
 
         let (path, _) = find_streams(&mut opts, Path::new("/no/such")).unwrap_err();
         assert_eq!(path, Path::new("/no/such/descriptors.json"));
