@@ -36,6 +36,7 @@ pub mod inject;
 pub mod keyring;
 pub mod lifecycle;
 mod mount_api;
+mod mount_namespace;
 pub mod mounts;
 pub mod process;
 pub mod reentry;

@@ -20,11 +20,11 @@ use libcgroups::common::{CgroupSetup, DEFAULT_CGROUP_ROOT, get_cgroup_setup};
 use nix::mount::{MsFlags, mount};
 
 use super::paths::HYBRID;
+use super::visit::PROCS;
 use super::{Cgroup, CgroupError};
-use crate::mounts::stay::Stay;
+use crate::mount_namespace::Stay;
 
 const NONE: Option<&str> = None;
-const PROCS: &str = "cgroup.procs";
 
 /// What hides cgroups: mounts, as yet not made.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use std::path::Path;
 use nix::unistd::{AccessFlags, eaccess};
 
 use super::Cgroup;
+use super::visit::PROCS;
 
 impl Cgroup {
     /// Whether this process may make the directories of this cgroup that are missing, and put
@@ -28,8 +29,7 @@ fn may_make(dir: &Path) -> bool {
         return false;
     };
     let may = |path: &Path, access| eaccess(path, access).is_ok();
-    may(there, AccessFlags::W_OK | AccessFlags::X_OK)
-        && may(&there.join("cgroup.procs"), AccessFlags::W_OK)
+    may(there, AccessFlags::W_OK | AccessFlags::X_OK) && may(&there.join(PROCS), AccessFlags::W_OK)
 }
 
 #[cfg(test)]

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Instant;
 
+use super::visit::PROCS;
 use super::{CgroupError, PAUSE, io_error};
 
 /// Pids of all processes in the tree.
 pub(super) fn pids_in_tree(dir: &Path) -> Result<Vec<i32>, CgroupError> {
     let mut pids = Vec::new();
     for dir in tree(dir)? {
-        let path = dir.join("cgroup.procs");
+        let path = dir.join(PROCS);
         match fs::read_to_string(&path) {
             Ok(text) => pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok())),
             // A threaded cgroup lists its processes in the root of its domain; a

@@ -13,7 +13,8 @@ use procfs::process::Process;
 
 use super::{CgroupError, io_error};
 
-const PROCS: &str = "cgroup.procs";
+/// Where the processes of a cgroup are listed, and others are put (cgroups(7)).
+pub(super) const PROCS: &str = "cgroup.procs";
 
 /// A stay of this process in cgroups of a container, ended by dropping it.
 #[derive(Debug, Default)]

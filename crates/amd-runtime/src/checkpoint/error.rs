@@ -40,7 +40,7 @@ pub enum CheckpointError {
     #[error("criu failed: type {what} errno {errno}{}", log_lines(.lines))]
     Failed {
         /// `DUMP`, `PRE_DUMP` or `RESTORE`.
-        what: &'static str,
+        what: String,
         /// Its `cr_errno`; often 0.
         errno: i32,
         /// Its log.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::bundle_dir::BundleDir;
 use super::{Context, foreground};
 use crate::ContainerId;
 use crate::checkpoint::{CgroupsMode, CheckpointOptions, CriuOptions, PageServer, RestoreOptions};
@@ -46,15 +47,8 @@ pub struct CheckpointArgs {
 pub struct RestoreArgs {
     #[command(flatten)]
     criu: CriuArgs,
-    /// Directory of the bundle [default: the current directory]
-    #[arg(
-        short,
-        long,
-        value_name = "DIR",
-        default_value = ".",
-        hide_default_value = true
-    )]
-    bundle: PathBuf,
+    #[command(flatten)]
+    bundle_dir: BundleDir,
     /// Unix socket that receives the terminal's descriptor
     #[arg(long, value_name = "SOCKET")]
     console_socket: Option<PathBuf>,
@@ -169,7 +163,7 @@ impl CheckpointArgs {
 impl RestoreArgs {
     pub fn run(self, context: &Context) -> Result<ExitCode> {
         let runtime = &context.runtime;
-        let bundle = Bundle::load(&self.bundle)?;
+        let bundle = Bundle::load(&self.bundle_dir.bundle)?;
         let terminal = bundle.terminal();
         foreground::check_console(terminal, self.detach, self.console_socket.is_some())?;
         let options = RestoreOptions {

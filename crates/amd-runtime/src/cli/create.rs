@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 
 use super::Context;
+use super::bundle_dir::BundleDir;
 use crate::{ContainerId, CreateOptions, keyring};
 
 /// Create a container; its program starts with `start`
@@ -20,15 +21,8 @@ pub struct Args {
 /// Options that `create` and `run` have in common.
 #[derive(Debug, clap::Args)]
 pub struct BuildArgs {
-    /// Directory of the bundle [default: the current directory]
-    #[arg(
-        short,
-        long,
-        value_name = "DIR",
-        default_value = ".",
-        hide_default_value = true
-    )]
-    pub bundle: PathBuf,
+    #[command(flatten)]
+    pub bundle_dir: BundleDir,
     /// Unix socket that receives the terminal's descriptor
     #[arg(long, value_name = "SOCKET")]
     pub console_socket: Option<PathBuf>,
@@ -86,7 +80,7 @@ impl Args {
         self.build.join_keyring(&self.id)?;
         context
             .runtime
-            .create(&self.id, &self.build.bundle, &options)?;
+            .create(&self.id, &self.build.bundle_dir.bundle, &options)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -37,11 +37,11 @@ pub fn two_dashes(root: &Command, args: impl IntoIterator<Item = OsString>) -> V
                 Some((name, _)) => (name, true),
                 None => (name, false),
             };
-            let is_short = !text.starts_with("--");
+            let has_one_dash = !text.starts_with("--");
             let option = option(root, command, name);
             let is_long = option.is_some_and(|option| is_called(option, name)) || name == "help";
             let wants_value = option.is_some_and(takes_next) && !value;
-            done.push(match is_short && is_long && name.len() > 1 {
+            done.push(match has_one_dash && is_long && name.len() > 1 {
                 true => format!("-{text}").into(),
                 false => arg,
             });

@@ -3,6 +3,7 @@
 //! It is here, behind the feature `cli`, and not in the binary, so that the manual can be
 //! made from its definitions. An embedder needs none of it.
 
+mod bundle_dir;
 mod checkpoint;
 mod command_line;
 mod config;

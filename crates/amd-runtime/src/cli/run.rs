@@ -31,7 +31,7 @@ pub struct Args {
 impl Args {
     pub fn run(self, context: &Context) -> Result<ExitCode> {
         let runtime = &context.runtime;
-        let bundle = Bundle::load(&self.build.bundle)?;
+        let bundle = Bundle::load(&self.build.bundle_dir.bundle)?;
         let terminal = bundle.terminal();
         let options = CreateOptions {
             give_stdio: self.detach,

@@ -43,7 +43,7 @@ impl Runtime {
                 )));
             }
         };
-        let status = options.status_fd.map(StatusFd::new).transpose()?;
+        let mut status = options.status_fd.map(StatusFd::new).transpose()?;
         let criu = Criu::new(options.criu.program.as_deref());
         criu.check_version()?;
         criu.check_features(options.pre_dump, options.criu.lazy_pages)?;
@@ -58,9 +58,9 @@ impl Runtime {
         opts.root = Some(record.rootfs.to_string_lossy().into_owned());
         opts.freeze_cgroup = freezer_of(&record.cgroup_dirs);
         outside::name_namespaces(&mut opts, &spec).map_err(io_error("cannot find"))?;
-        let (kind, what) = match options.pre_dump {
-            true => (Criu_req_type::PRE_DUMP, "PRE_DUMP"),
-            false => (Criu_req_type::DUMP, "DUMP"),
+        let kind = match options.pre_dump {
+            true => Criu_req_type::PRE_DUMP,
+            false => Criu_req_type::DUMP,
         };
         if !options.pre_dump {
             let typed = typed::<Spec>("config.json", &known_to_oci_spec(&spec))?;
@@ -71,7 +71,6 @@ impl Runtime {
             outside::keep_streams(&options.criu.image_path, &streams)
                 .map_err(io_error("cannot write"))?;
         }
-        let mut status = status;
         let answer = |notice: Notice| -> Result<()> {
             tracing::debug!(script = notice.script, "criu");
             if notice.script == "status-ready"
@@ -82,7 +81,7 @@ impl Runtime {
             Ok(())
         };
         let response = criu.start(false)?.request(&request(kind, opts), answer)?;
-        succeeded(&response, what, &options.criu, LOG)?;
+        succeeded(&response, &options.criu, LOG)?;
         if options.pre_dump || options.leave_running {
             return Ok(());
         }
@@ -113,7 +112,6 @@ pub(super) fn request(kind: Criu_req_type, opts: Criu_opts) -> Criu_req {
 /// What CRIU's last word means.
 pub(super) fn succeeded(
     response: &Criu_resp,
-    what: &'static str,
     options: &CriuOptions,
     log_name: &str,
 ) -> Result<(), CheckpointError> {
@@ -122,7 +120,7 @@ pub(super) fn succeeded(
     }
     let log = options.log_dir().join(log_name);
     Err(CheckpointError::Failed {
-        what,
+        what: format!("{:?}", response.type_()),
         errno: response.cr_errno(),
         lines: log::errors_of(&log),
         log,

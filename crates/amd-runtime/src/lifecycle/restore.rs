@@ -22,8 +22,8 @@ use crate::cgroup::{Cgroup, CgroupError};
 use crate::checkpoint::{CheckpointError, Criu, Notice, RestoreOptions, outside};
 use crate::error::{Error, Result};
 use crate::hooks::{self, HookState, Hooks, When};
+use crate::mount_namespace::Stay;
 use crate::mounts::external::{external, make_mount_points};
-use crate::mounts::stay::Stay;
 use crate::process::{connect, known_to_oci_spec, send_fd};
 use crate::seccomp;
 use crate::spec::{Bundle, array, namespace, object, typed};
@@ -167,7 +167,7 @@ impl Runtime {
             Ok(())
         };
         let response = worker.request(&request(Criu_req_type::RESTORE, opts), answer)?;
-        succeeded(&response, "RESTORE", &options.criu, LOG)?;
+        succeeded(&response, &options.criu, LOG)?;
         // The mount was CRIU's.
         let _ = fs::remove_dir(&root);
         let init = record.init.ok_or_else(|| CheckpointError::Lost {

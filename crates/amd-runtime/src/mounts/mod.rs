@@ -51,7 +51,6 @@ mod plan;
 mod protect;
 mod root;
 mod sources;
-pub mod stay;
 mod sysctl;
 
 use std::path::{Path, PathBuf};

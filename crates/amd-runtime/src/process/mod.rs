@@ -6,6 +6,7 @@
 //! the program. How a process gets into the namespaces is libcontainer's part for the
 //! [`Init`], and this module's for [`exec`].
 
+mod affinity;
 mod attributes;
 pub mod capabilities;
 mod cwd;

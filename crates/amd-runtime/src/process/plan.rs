@@ -6,9 +6,10 @@ use std::sync::OnceLock;
 use oci_spec::runtime::{PosixRlimit, Process, User};
 use serde_json::Value;
 
+use super::affinity::Affinity;
 use super::attributes::personality;
 use super::capabilities::CapabilitySets;
-use super::scheduling::{Affinity, Scheduling};
+use super::scheduling::Scheduling;
 use super::stdio::Streams;
 use super::user::{self, Groups};
 use crate::seccomp::Filter;

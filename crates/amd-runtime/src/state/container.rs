@@ -157,11 +157,9 @@ impl ContainerDir {
                     let _ = holder.signal(libc::SIGKILL);
                 }
             }
-            Err(StateError::NotExist { .. }) if self.exists() => {}
+            // A directory that an earlier command was killed at has no lock any more.
+            Err(StateError::NotExist { .. }) => {}
             taken => return taken,
-        }
-        if !self.exists() {
-            return Err(self.not_locked(LockError::Gone));
         }
         Lock::make(&lock, LockKind::Exclusive, LOCK_PATIENCE).map_err(|err| self.not_locked(err))
     }

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 pub use cgroups::SubCgroups;
 
 use super::plan::Plan;
-use super::{rlimits, runc_log, scheduling, socket};
+use super::{affinity, rlimits, runc_log, socket};
 use crate::cgroup::visit::join;
 use crate::error::{Error, Result};
 use crate::hooks::HookState;
@@ -125,7 +125,7 @@ impl Children {
             source: Errno::ESRCH.into(),
         };
         if let Some(cpus) = &plan.affinity.initial {
-            scheduling::set_affinity(child.as_raw(), cpus).map_err(|errno| {
+            affinity::set_affinity(child.as_raw(), cpus).map_err(|errno| {
                 Error::system("error setting initial CPU affinity")(errno.into())
             })?;
         }
@@ -160,15 +160,15 @@ impl Children {
         };
         runc_log::is_in_init();
         match &plan.affinity {
-            scheduling::Affinity {
+            affinity::Affinity {
                 last: Some(cpus), ..
             } => {
-                scheduling::set_affinity(pid, cpus).map_err(|errno| {
+                affinity::set_affinity(pid, cpus).map_err(|errno| {
                     Error::system("error setting final CPU affinity")(errno.into())
                 })?;
             }
-            scheduling::Affinity { initial: None, .. } => scheduling::reset_affinity(pid),
-            scheduling::Affinity { .. } => {}
+            affinity::Affinity { initial: None, .. } => affinity::reset_affinity(pid),
+            affinity::Affinity { .. } => {}
         }
         rlimits::set_limits(pid, &plan.rlimits).map_err(|err| Error::Process(err.to_string()))?;
         if let Some(socket) = pidfd_socket {
