@@ -95,7 +95,8 @@ impl Holders {
                 path: path.clone(),
                 reason: error.to_string(),
             };
-            let Some(reservation) = Reservation::load(&path).map_err(unreadable)? else {
+            let looked = Reservation::look(&path, files).map_err(unreadable)?;
+            let Some((reservation, is_alive)) = looked else {
                 continue;
             };
             let has = reservation
@@ -103,7 +104,7 @@ impl Holders {
                 .iter()
                 .any(|gpu| slots.contains(&gpu.slot()));
             // The id may be that of a later container, with other GPUs.
-            if has && reservation.is_alive(files) {
+            if has && is_alive {
                 living.push(reservation);
                 kept.push(holder);
             }

@@ -78,6 +78,37 @@ impl Reservation {
                 .any(|dir| is_populated(&files.on_host(dir)))
     }
 
+    /// The reservation at `path` and whether it is alive; `None` where there is none.
+    ///
+    /// # Errors
+    /// As [`Reservation::load`].
+    pub(crate) fn look(path: &Path, files: &Files) -> io::Result<Option<(Self, bool)>> {
+        Self::look_by(
+            || Self::load(path),
+            |reservation| reservation.is_alive(files),
+        )
+    }
+
+    /// A `create` hands its reservation over to the container's init, and ends. So one that names a
+    /// process that is gone may just have been replaced: only what is still there after its process
+    /// was found gone is dead.
+    fn look_by(
+        mut load: impl FnMut() -> io::Result<Option<Self>>,
+        is_alive: impl Fn(&Self) -> bool,
+    ) -> io::Result<Option<(Self, bool)>> {
+        let mut found = load()?;
+        while let Some(reservation) = found {
+            if is_alive(&reservation) {
+                return Ok(Some((reservation, true)));
+            }
+            found = load()?;
+            if found.as_ref() == Some(&reservation) {
+                return Ok(Some((reservation, false)));
+            }
+        }
+        Ok(None)
+    }
+
     /// The reservation at `path`; `None` where there is none.
     ///
     /// # Errors
@@ -162,6 +193,26 @@ mod tests {
         assert!(!reservation.is_alive(&files));
         fs::write(below.join("cgroup.procs"), "7\n").unwrap();
         assert!(reservation.is_alive(&files), "a process was left behind");
+    }
+
+    #[test]
+    fn one_that_is_handed_over_while_it_is_looked_at_is_alive() {
+        let tmp = tempfile::tempdir().unwrap();
+        let init = reservation(tmp.path(), "c", &[0]);
+        let mut create = init.clone();
+        create.process.start_time -= 1;
+        let is_alive = |seen: &Reservation| seen.process == init.process;
+        let look = |files: &[Option<&Reservation>]| {
+            let mut files = files.iter().map(|file| Ok(file.cloned()));
+            Reservation::look_by(|| files.next().unwrap(), is_alive).unwrap()
+        };
+        // Read before the create has handed it over, and asked for its process after it has ended.
+        let looked = look(&[Some(&create), Some(&init)]);
+        assert_eq!(looked, Some((init.clone(), true)));
+        let looked = look(&[Some(&create), Some(&create)]);
+        assert_eq!(looked, Some((create.clone(), false)));
+        assert_eq!(look(&[Some(&create), None]), None);
+        assert_eq!(look(&[None]), None);
     }
 
     #[test]

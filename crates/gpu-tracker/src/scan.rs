@@ -33,12 +33,12 @@ pub(crate) fn scan(files: &Files) -> Found {
         let ids = entries.into_iter().flatten().flatten();
         for id in ids.filter_map(|entry| entry.file_name().into_string().ok()) {
             let path = files.on_host(reservation::file(&root, &id));
-            match Reservation::load(&path) {
+            match Reservation::look(&path, files) {
                 Ok(None) => {}
-                Ok(Some(mut reservation)) => {
+                Ok(Some((mut reservation, is_alive))) => {
                     // Where it was found counts: it can be read under several names.
                     reservation.root.clone_from(&root);
-                    if reservation.is_alive(files) {
+                    if is_alive {
                         found.alive.push(reservation);
                     } else {
                         found.dead.push(reservation);

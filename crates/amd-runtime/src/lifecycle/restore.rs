@@ -66,7 +66,7 @@ impl Runtime {
         let OnRecord {
             mut record,
             granted_nodes,
-            reservation,
+            mut reservation,
             unit_properties,
         } = self.put_on_record(&mut settled)?;
         let Settled {
@@ -154,6 +154,9 @@ impl Runtime {
                     record.phase = Phase::Started;
                     write_pid(options.pid_file.as_deref(), init)?;
                     dir.save(&record)?;
+                    // Not later: a restore that is killed leaves a container that runs, and has
+                    // its GPUs.
+                    self.hand_over(reservation.take(), &record)?;
                 }
                 "orphan-pts-master" => {
                     if let (Some(path), Some(terminal)) = (&options.console_socket, notice.terminal)
@@ -173,7 +176,6 @@ impl Runtime {
         let init = record.init.ok_or_else(|| CheckpointError::Lost {
             why: "it restored no process".into(),
         })?;
-        self.hand_over(reservation, &record)?;
         undo.commit();
         Ok(init)
     }
