@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Installs what building and running the VM needs (`make vm-box`, `make vm-test`), on Debian
 # and Ubuntu, as root. Is done at once where all is there; removes and replaces nothing.
+#
+#     vm-deps.sh [vagrant]     with what `make vm-test VM=vagrant` needs besides
 set -euo pipefail
 
-# Program and package.
-readonly NEEDS="
+# Program, and the packages that bring it and what it needs.
+needs="
 mmdebstrap         mmdebstrap
 zstd               zstd
 xz                 xz-utils
@@ -14,12 +16,27 @@ qemu-system-x86_64 qemu-system-x86
 ssh                openssh-client
 python3            python3
 "
+case ${1:-} in
+    '') ;;
+    vagrant)
+        needs+="
+vagrant  vagrant vagrant-libvirt
+virsh    libvirt-clients
+libvirtd libvirt-daemon-system libvirt-daemon-driver-qemu
+dnsmasq  dnsmasq-base
+iptables iptables
+ip       iproute2
+"
+        ;;
+    *) echo "vm-deps: no such part: $1" >&2; exit 2 ;;
+esac
 
 missing() {
-    local program package
-    while read -r program package; do
-        [ -z "$program" ] || command -v "$program" >/dev/null || echo "$package"
-    done <<<"$NEEDS"
+    local program packages
+    while read -r program packages; do
+        # shellcheck disable=SC2086 # they are words
+        [ -z "$program" ] || command -v "$program" >/dev/null || printf '%s\n' $packages
+    done <<<"$needs"
 }
 
 # A machine whose qemu-utils came from backports gets the rest of QEMU from there, too: its

@@ -2,6 +2,8 @@
 # `make vm-test`: runs tests/integration/tests/vm.rs in a virtual machine with systemd, pure
 # cgroup v2, current engines and real device nodes (see vagrant/). As root, on Debian or Ubuntu.
 #
+# VM          qemu (as a rule), or vagrant: by `vagrant up` of vagrant/Vagrantfile with libvirt, from the
+#             same image, with all that Vagrant does in its course, a second boot included
 # VM_DIR      where the image is, and made where it is not (target/vm)
 # VM_PACKAGE  the .deb to install in the VM, such as that of `make pkg-deb`; by default one that is
 #             made here of the development build's programs, with all else as in the release
@@ -15,8 +17,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target=$(readlink -m "${CARGO_TARGET_DIR:-target}")
 dir=$(readlink -m "${VM_DIR:-$target/vm}")
 limit=${VM_LIMIT:-1800}
+way=${VM:-qemu}
+case $way in
+    qemu | vagrant) driver=vagrant/$way.sh ;;
+    *) echo "vm-test: VM is qemu or vagrant, not $way" >&2; exit 2 ;;
+esac
 # Without the lock, which QEMU would keep.
-vm() { vagrant/qemu.sh "$1" "$dir" "${@:2}" {lock}>&-; }
+vm() { "$driver" "$1" "$dir" "${@:2}" {lock}>&-; }
 step() { echo "=== $* (after $SECONDS s)"; }
 hash_of() { sha256sum "$@" | sha256sum | cut -d ' ' -f 1; }
 
@@ -76,7 +83,7 @@ start_machine() {
     if [ "$key" = "$(cat "$dir/run/ready.key" 2>/dev/null)" ]; then
         step "starting the VM where it was ready"
         VM_RESUME=ready vm start
-        if within 120 vagrant/qemu.sh wait "$dir"; then
+        if within 120 "$driver" wait "$dir"; then
             return
         fi
         echo "vm-test: the snapshot does not answer: booting" >&2
@@ -88,14 +95,31 @@ start_machine() {
     vm wait
     step "provisioning it"
     vm copy vagrant/provision.sh /root/
-    within 900 vagrant/qemu.sh ssh "$dir" /root/provision.sh --engines
+    within 900 "$driver" ssh "$dir" /root/provision.sh --engines
     vm monitor savevm ready
     echo "$key" >"$dir/run/ready.key"
 }
 
+# The same by Vagrant, which installs our package, too. After it has shut the machine down and booted
+# it again, nothing runs but what the machine starts by itself.
+vagrant_up() {
+    step "vagrant up, with $(vm accel)"
+    AMD_PACKAGE=$copies/amd.deb AMD_BUILD=$target/debug vm start
+    step "vagrant halt and up"
+    AMD_PACKAGE=$copies/amd.deb AMD_BUILD=$target/debug vm reload
+}
+
+# Our programs into the machine that has the engines.
+install_programs() {
+    step "installing"
+    vm copy "$copies"/{amd.deb,simulated-host} vagrant/provision.sh /root/
+    within 300 "$driver" ssh "$dir" \
+        "date -s @$(date +%s) >/dev/null; /root/provision.sh --programs ./amd.deb"
+}
+
 # Runs tests in the VM that have one of these in their names, or all.
 run_tests() {
-    timeout --kill-after=10 "$limit" vagrant/qemu.sh ssh "$dir" \
+    timeout --kill-after=10 "$limit" "$driver" ssh "$dir" \
         "AMD_VM_TESTS=1 /root/vm-tests --test-threads=1 $*" 2>&1 | clocked
 }
 
@@ -116,8 +140,8 @@ test_all() {
 }
 
 keep_logs() {
-    timeout 60 vagrant/qemu.sh ssh "$dir" 'journalctl --no-pager -b' >"$dir/log/journal" || true
-    cp "$dir/run/console" "$dir/log/console"
+    timeout 60 "$driver" ssh "$dir" 'journalctl --no-pager -b' >"$dir/log/journal" || true
+    cp "$dir/run/console" "$dir/log/console" 2>/dev/null || true
     [ "$1" -ne 0 ] || return 0
     [ "$1" -ne 124 ] || echo "vm-test: the tests were not done after $limit s" >&2
     echo "--- the end of $dir/log/journal" >&2
@@ -135,14 +159,16 @@ main() {
     trap 'rm -rf "$copies"; vm stop' EXIT
     # A machine that runs in spite of that is of a run that was killed.
     vm stop
-    scripts/vm-deps.sh
+    scripts/vm-deps.sh ${way#qemu}
     build_image
     build_programs
-    start_machine
-    step "installing"
-    vm copy "$copies"/* vagrant/provision.sh /root/
-    within 300 vagrant/qemu.sh ssh "$dir" \
-        "date -s @$(date +%s) >/dev/null; /root/provision.sh --programs ./amd.deb"
+    if [ "$way" = vagrant ]; then
+        vagrant_up
+    else
+        start_machine
+        install_programs
+    fi
+    vm copy "$copies/vm-tests" /root/
     step "testing"
     local status=0
     test_all || status=$?

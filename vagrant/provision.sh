@@ -43,9 +43,33 @@ configure_docker() {
 
 # amdgpu without a GPU makes /dev/kfd; vgem makes a render node beside those of virtio.
 make_nodes() {
-    modprobe amdgpu
-    modprobe vgem
+    if ! modinfo amdgpu >/dev/null 2>&1; then
+        echo "provision.sh: the kernel $(uname -r) has no amdgpu; install linux-image-amd64 and boot it" >&2
+        exit 1
+    fi
+    modprobe --all amdgpu vgem
     udevadm settle
+}
+
+# At each boot, too, before there are containers.
+keep_nodes() {
+    cat >/etc/systemd/system/amd-test-nodes.service <<-'END'
+	[Unit]
+	Description=AMD device nodes, and a /sys that names them
+	Before=docker.service containerd.service
+
+	[Service]
+	Type=oneshot
+	RemainAfterExit=yes
+	ExecStart=modprobe --all amdgpu vgem
+	ExecStart=udevadm settle
+	ExecStart=/usr/local/bin/simulated-host --cover-sys
+
+	[Install]
+	WantedBy=multi-user.target
+	END
+    systemctl daemon-reload
+    systemctl --quiet enable --now amd-test-nodes.service
 }
 
 # busybox with the names of its commands, as the image of that name has them, and the same as the
@@ -90,7 +114,7 @@ install_programs() {
         install -m 755 amd-container-runtime amd-ctk /usr/bin
     fi
     install -m 755 simulated-host /usr/local/bin
-    simulated-host --cover-sys
+    keep_nodes
     amd-ctk gpu list
     amd-ctk runtime configure --runtime=docker --restart
     amd-ctk cdi generate
