@@ -9,10 +9,36 @@
 use std::ffi::{CStr, CString};
 use std::fs;
 
+use libcgroups::common::{CgroupSetup, get_cgroup_setup};
 use nix::errno::Errno;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, waitpid};
+
+/// Whether no process of a container is moved as a rule, so that there is nothing to wait for: on v2
+/// they are born in its cgroup (see [`birth`](super::birth)). A move that is under way would hold
+/// them up there.
+pub fn is_needless() -> bool {
+    matches!(get_cgroup_setup(), Ok(CgroupSetup::Unified))
+}
+
+/// A head start that is over when this is dropped.
+#[derive(Debug)]
+pub struct HeadStart(());
+
+impl HeadStart {
+    /// As [`begin`].
+    pub fn take() -> Self {
+        begin();
+        Self(())
+    }
+}
+
+impl Drop for HeadStart {
+    fn drop(&mut self) {
+        reap();
+    }
+}
 
 /// Lets a child of this process take the wait, from now on. Nothing depends on whether it does.
 ///

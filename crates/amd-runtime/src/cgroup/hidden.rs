@@ -8,7 +8,7 @@
 //! in a mount namespace that nobody else sees, a v2 hierarchy where
 //!
 //! * nothing can be made ([`Cover::without_cgroup`]), for a container that has no cgroup; or
-//! * the `cgroup.procs` that it writes to is /dev/null ([`Cover::of`]), for one whose init the
+//! * the `cgroup.procs` that it writes to is /dev/null ([`Cover::on`]), for one whose init the
 //!   runtime puts in its cgroup when it is built.
 
 use std::fs::File;
@@ -71,13 +71,10 @@ impl Cover {
         })
     }
 
-    /// For a container in `cgroup`, whose directories exist when the cover is entered. `None` where
+    /// For a container in `cgroup`, whose directories exist when the cover is entered, on a host that
+    /// is set up so. `None` where
     /// cgroups are not where libcontainer looks for them.
-    pub fn of(cgroup: &Cgroup) -> Option<Self> {
-        Self::on(&get_cgroup_setup().ok()?, cgroup)
-    }
-
-    fn on(setup: &CgroupSetup, cgroup: &Cgroup) -> Option<Self> {
+    pub fn on(setup: &CgroupSetup, cgroup: &Cgroup) -> Option<Self> {
         let root = Path::new(DEFAULT_CGROUP_ROOT);
         let below = |dirs: &[PathBuf], mount: &str| {
             let mut below = dirs.iter().filter_map(|dir| dir.strip_prefix(mount).ok());
@@ -100,6 +97,11 @@ impl Cover {
             procs: Some(root.join(&below).join(PROCS)),
             told: Path::new("/").join(below),
         })
+    }
+
+    /// Whether the cgroup is in a v2 hierarchy, and in no other.
+    pub fn is_unified(&self) -> bool {
+        self.root == Root::AsItIs
     }
 
     /// `linux.cgroupsPath` as libcontainer is to be told of it.

@@ -7,6 +7,7 @@
 //! and it signals whatever is in the path that the spec names, the runtime's own cgroup included.
 //! Here only directories that were made for the container count.
 
+pub mod birth;
 mod files;
 mod freezer;
 pub mod head_start;

@@ -18,6 +18,11 @@ use crate::state::ContainerDir;
 pub struct BuildError(String);
 
 impl BuildError {
+    /// With this message, in one line.
+    pub(super) fn new(message: String) -> Self {
+        Self(message)
+    }
+
     /// The failure of the root filesystem instead, where that is what failed: libcontainer
     /// knows of a hook only.
     pub fn or_of(self, rootfs: Option<&Handover>) -> Self {

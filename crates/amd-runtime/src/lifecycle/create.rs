@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use libcontainer::oci_spec::runtime::Spec;
 use serde_json::{Value, json};
 
+use super::born::build_at;
 use super::build::{BuildOptions, build};
 use super::causes::Causes;
 use super::joining::Joining;
@@ -14,6 +15,8 @@ use super::named_namespaces::NamedNamespaces;
 use super::rights::must_be_in;
 use super::settle::{OnRecord, Settled};
 use super::{ContainerId, Runtime, write_pid};
+use crate::cgroup::birth::Birthplace;
+use crate::cgroup::head_start::{self, HeadStart};
 use crate::cgroup::hidden::{Cover, Hidden};
 use crate::cgroup::resources::{Resources, Unsupported};
 use crate::cgroup::visit::{Visit, join};
@@ -88,12 +91,12 @@ impl Runtime {
         settled.spec["hooks"] = Value::Null;
         let joining = match settled.cgroup.is_none() {
             true => Joining::Never(Cover::without_cgroup(id.as_str())?),
-            // The unit of systemd has a process of ours already.
-            false if settled.unit.is_some() || self.rootless.tolerates_missing_rules() => {
-                Joining::Early
-            }
-            false => Joining::of(&whole, &hooks, &settled.cgroup),
+            false if self.rootless.tolerates_missing_rules() => Joining::Early,
+            false => Joining::of(&whole, &hooks, &settled.cgroup, settled.unit.is_some()),
         };
+        // Else it was begun as soon as this process was.
+        let is_late = joining == Joining::Early && head_start::is_needless();
+        let _head_start = is_late.then(HeadStart::take);
         let circumstances = Circumstances {
             rootfs: &settled.rootfs,
             bundle: &settled.bundle,
@@ -101,9 +104,10 @@ impl Runtime {
             init_file: joining.cover().map(|_| settled.dir.init_path()),
             cgroup_cover: joining.cover_to_lift().map(Path::to_owned),
             // Others may be able to make a cgroup, and not to move a process of theirs there.
-            cgroup_dirs: match self.rootless.tolerates_missing_rules() {
-                true => Vec::new(),
-                false => settled.cgroup.dirs().to_vec(),
+            cgroup_dirs: match &joining {
+                Joining::Born(_) => Vec::new(),
+                _ if self.rootless.tolerates_missing_rules() => Vec::new(),
+                _ => settled.cgroup.dirs().to_vec(),
             },
             stand_in: settled.dir.stand_in(),
         };
@@ -151,8 +155,8 @@ impl Runtime {
         if let Some(filter) = &plan.filter {
             filter.write(&dir.filter_path())?;
         }
-        // Those would count libcontainer's processes, too.
-        let tasks = limits.take_tasks();
+        let is_born = matches!(joining, Joining::Born(_));
+        let late_limits = limits.take_those_of_builders(is_born);
         let keeper = self.make_cgroup(&cgroup, unit.as_ref(), unit_properties, &limits, &rules)?;
 
         let console = match &options.console_socket {
@@ -187,6 +191,10 @@ impl Runtime {
             preserve_fds,
             causes: &causes,
         };
+        let birthplace = match cgroup.dirs() {
+            [dir, ..] if is_born => Some(Birthplace::open(dir)?),
+            _ => None,
+        };
         let hidden = joining.cover().map(Hidden::enter).transpose()?;
         let init = match &hidden {
             Some(hidden) => init.without(&hidden.descriptors()),
@@ -198,13 +206,17 @@ impl Runtime {
             None => init,
         };
         let stay = named.enter()?;
-        let built = build(&dir, &options_of_build, init);
+        let build = || build(&dir, &options_of_build, init);
+        let built = match &birthplace {
+            Some(birthplace) => build_at(birthplace, build),
+            None => Ok(build()),
+        };
         drop(stay);
         let is_there = visit.is_some();
         drop(visit);
         drop(hidden);
         drop(keeper);
-        let pid = built.map_err(|err| err.or_of(handover.as_ref()))?;
+        let pid = built?.map_err(|err| err.or_of(handover.as_ref()))?;
         let init = ProcessRef::of(pid)
             .ok_or_else(|| Error::Status(format!("container {id}: its init is gone")))?;
         drop(at_work);
@@ -225,9 +237,9 @@ impl Runtime {
             must_be_in(&cgroup, pid, unit.as_ref())?;
         }
         if let Some(unit) = &unit {
-            unit.set_limits(&tasks).map_err(CgroupError::from)?;
+            unit.set_limits(&late_limits).map_err(CgroupError::from)?;
         }
-        Cgroup::of(&record).set_limits(&tasks, Unsupported::Warn)?;
+        Cgroup::of(&record).set_limits(&late_limits, Unsupported::Warn)?;
         loopback::bring_up(&spec, pid)?;
         reset_affinity_of_init(pid, &scheduling).map_err(|err| Error::Process(err.to_string()))?;
         set_limits(pid, &rlimits).map_err(|err| Error::Process(err.to_string()))?;

@@ -89,7 +89,7 @@ impl Runtime {
             filter.write(&dir.filter_path())?;
         }
         // Those would count CRIU's processes, too.
-        let tasks = limits.take_tasks();
+        let tasks = limits.take_those_of_builders(false);
         let keeper = self.make_cgroup(&cgroup, unit.as_ref(), unit_properties, &limits, &rules)?;
 
         make_mount_points(&typed, &rootfs, &bundle)?;

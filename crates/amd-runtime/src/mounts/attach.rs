@@ -3,11 +3,12 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
-use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, PROC_SUPER_MAGIC, fstatfs, statfs};
 
 use super::attributes;
 use super::copy_up::copy_up;
@@ -34,6 +35,23 @@ const PROC_FILES: [&str; 10] = [
 
 /// Where the unified hierarchy is mounted on a host (systemd's "file hierarchy").
 const UNIFIED: &str = "/sys/fs/cgroup";
+
+/// The inode of the first cgroup namespace (include/linux/proc_ns.h, `PROC_CGROUP_INIT_INO`).
+const FIRST_CGROUP_NAMESPACE: u64 = 0xEFFF_FFFB;
+/// The inode of the root of a cgroup hierarchy (fs/kernfs/dir.c).
+const ROOT_CGROUP: u64 = 1;
+
+/// Whether what is mounted at [`UNIFIED`] is the one superblock of cgroup v2, seen from the root, as a
+/// new mount of it from here would be. A new one is not the same for the host: made from the first
+/// cgroup namespace it sets the options of all (`nsdelegate`), and since Linux 6.18 it waits for an
+/// RCU grace period (kernel/cgroup/cgroup.c, `apply_cgroup_root_flags`).
+fn host_shows_all() -> bool {
+    let inode = |path: &str| std::fs::metadata(path).map(|file| file.ino()).ok();
+    let is_v2 = statfs(UNIFIED).is_ok_and(|fs| fs.filesystem_type() == CGROUP2_SUPER_MAGIC);
+    is_v2
+        && inode(UNIFIED) == Some(ROOT_CGROUP)
+        && inode("/proc/self/ns/cgroup") == Some(FIRST_CGROUP_NAMESPACE)
+}
 
 /// What mounts are made with.
 #[derive(Debug)]
@@ -158,10 +176,14 @@ impl Mounter<'_> {
             .directory(&mount.destination)
             .step(|| at("create mountpoint", &mount.destination))?;
         self.check_over_proc(target.as_fd(), None, false)?;
-        match self.fresh(mount, "cgroup2", &mount.options.data) {
-            Err(MountError::Step { source, .. })
-                if matches!(source.raw_os_error(), Some(libc::EPERM | libc::EBUSY)) => {}
-            made => return attach(made?.as_fd(), target.as_fd(), &mount.options),
+        let is_there =
+            self.own_cgroup.is_none() && mount.options.data.is_empty() && host_shows_all();
+        if !is_there {
+            match self.fresh(mount, "cgroup2", &mount.options.data) {
+                Err(MountError::Step { source, .. })
+                    if matches!(source.raw_os_error(), Some(libc::EPERM | libc::EBUSY)) => {}
+                made => return attach(made?.as_fd(), target.as_fd(), &mount.options),
+            }
         }
         // In a user namespace without a cgroup namespace of its own it cannot be mounted.
         let own = self.own_cgroup.as_deref().unwrap_or(Path::new("/"));

@@ -14,6 +14,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use libcgroups::common::DEFAULT_CGROUP_ROOT;
 use libcontainer::oci_spec::runtime::Spec;
 use nix::fcntl::{OFlag, open};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -100,7 +101,7 @@ impl ByInit {
         set_apart(plan.propagation, rootfs).step(|| at("bind", rootfs))?;
         // Every mode is given in full there.
         let mask = umask(Mode::empty());
-        let made = inside(plan, &Sources::own(), None);
+        let made = inside(plan, &Sources::own(), own_cgroup(plan));
         umask(mask);
         made?;
         reopen_null(rootfs)?;
@@ -114,6 +115,17 @@ impl ByInit {
         }
         Ok(())
     }
+}
+
+/// The container's cgroup as the host's view of the v2 hierarchy names it, where the container has
+/// another: what is to be seen where that cannot be mounted anew.
+fn own_cgroup(plan: &Plan) -> Option<PathBuf> {
+    if plan.namespaces & libc::CLONE_NEWCGROUP == 0 {
+        return None;
+    }
+    let dir = plan.cgroup_cover.as_deref()?.parent()?;
+    let below = dir.strip_prefix(DEFAULT_CGROUP_ROOT).ok()?;
+    Some(Path::new("/").join(below))
 }
 
 /// Not so where cgroups are not hidden, since libcontainer then works in the runtime's own mount

@@ -154,17 +154,46 @@ fn a_container_is_in_its_cgroup_of_every_hierarchy() {
 
 #[test]
 fn a_container_with_a_cgroup_namespace_is_at_the_root_of_every_hierarchy() {
-    let Some(host) = host(Cgroups::V1) else {
+    for cgroups in [Cgroups::V1, Cgroups::V2] {
+        let Some(host) = host(cgroups) else { return };
+        let spec = Spec::docker()
+            .push("/linux/namespaces", json!({"type": "cgroup"}))
+            .args(&["cat", "/proc/self/cgroup"]);
+        let table = Runtime::under_test(&host)
+            .run(&Bundle::new(&host, ID, spec))
+            .ok();
+        let elsewhere: Vec<_> = table.lines().filter(|line| !line.ends_with(":/")).collect();
+        assert_eq!(elsewhere, [""; 0], "{table}");
+    }
+}
+
+/// With a namespace for it, and by a mount of all that the host has.
+#[test]
+fn what_a_container_sees_of_cgroup_v2_is_all_of_it_and_nothing_covered() {
+    let Some(host) = host(Cgroups::V2) else {
         return;
     };
-    let spec = Spec::docker()
-        .push("/linux/namespaces", json!({"type": "cgroup"}))
-        .args(&["cat", "/proc/self/cgroup"]);
-    let table = Runtime::under_test(&host)
-        .run(&Bundle::new(&host, ID, spec))
-        .ok();
-    let elsewhere: Vec<_> = table.lines().filter(|line| !line.ends_with(":/")).collect();
-    assert_eq!(elsewhere, [""; 0], "{table}");
+    let own = "/sys/fs/cgroup/cgroup.procs";
+    let path = format!("/sys/fs/cgroup{}/cgroup.procs", "/made/here");
+    for (namespaces, procs) in [(&["cgroup"][..], own), (&[], &path)] {
+        let spec = namespaces
+            .iter()
+            .fold(Spec::docker(), |spec, kind| {
+                spec.push("/linux/namespaces", json!({"type": kind}))
+            })
+            .set("/linux/cgroupsPath", json!("/made/here"))
+            .sh(&format!(
+                "cat {procs}; stat -f -c %t /sys/fs/cgroup; stat -f -c %t {procs}"
+            ));
+        let seen = Runtime::under_test(&host)
+            .run(&Bundle::new(&host, ID, spec))
+            .ok();
+        let lines: Vec<_> = seen.lines().collect();
+        let cgroup2 = "63677270";
+        assert_eq!(lines[lines.len() - 2..], [cgroup2, cgroup2], "{seen}");
+        let pids = &lines[..lines.len() - 2];
+        assert!(pids.contains(&"1"), "{seen}");
+    }
 }
 
 #[test]

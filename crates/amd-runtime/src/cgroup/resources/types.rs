@@ -147,21 +147,26 @@ pub struct Rdma {
 }
 
 impl Resources {
-    /// Takes out the limit of tasks. libcontainer has two processes in the cgroup while it builds a
-    /// container: one task can be the limit only afterwards.
-    pub fn take_tasks(&mut self) -> Self {
-        let mut tasks = Self {
+    /// Takes out what processes that build a container in its cgroup must not be held to: the limit
+    /// of tasks, since they are up to three, and where `cpu_time` says so what would let them wait.
+    pub fn take_those_of_builders(&mut self, cpu_time: bool) -> Self {
+        let mut taken = Self {
             pids: self.pids.take(),
             ..Self::default()
         };
-        if let Some(files) = &mut self.unified {
-            let (of_tasks, others) = std::mem::take(files)
-                .into_iter()
-                .partition(|(file, _)| file.starts_with("pids."));
-            *files = others;
-            tasks.unified = Some(of_tasks);
+        if cpu_time {
+            taken.cpu = self.cpu.take();
         }
-        tasks
+        let is_taken =
+            |file: &str| file.starts_with("pids.") || cpu_time && file.starts_with("cpu");
+        if let Some(files) = &mut self.unified {
+            let (of_builders, others) = std::mem::take(files)
+                .into_iter()
+                .partition(|(file, _)| is_taken(file));
+            *files = others;
+            taken.unified = Some(of_builders);
+        }
+        taken
     }
 
     /// Whether a limit is named of a controller that a threaded cgroup of v2 cannot have (as runc's
@@ -210,7 +215,7 @@ mod tests {
             "memory": {"limit": 4},
         });
         let mut all: Resources = serde_json::from_value(named).unwrap();
-        let tasks = all.take_tasks();
+        let tasks = all.take_those_of_builders(false);
         let of = |value| serde_json::from_value::<Resources>(value).unwrap();
         assert_eq!(
             tasks,
