@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../fuzz"
 
 seconds=${SECONDS_EACH:-60}
 targets=("$@")
-[ "${#targets[@]}" -gt 0 ] || targets=(selection kfd_properties cdi spec)
+[ "${#targets[@]}" -gt 0 ] || targets=(selection kfd_properties cdi spec unit_properties)
 
 instrumented="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
@@ -18,6 +18,7 @@ export CARGO_TARGET_DIR=${FUZZ_TARGET_DIR:-$PWD/target} RUSTFLAGS=$instrumented
 for target in "${targets[@]}"; do
     case $target in
         cdi | spec) features=$target ;;
+        unit_properties) features=spec ;;
         *) features= ;;
     esac
     cargo build --release --quiet --target "$triple" --bin "$target" \

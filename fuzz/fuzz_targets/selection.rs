@@ -1,16 +1,9 @@
 //! A request for GPUs, as an image can write it: parsed and looked up, whatever it says.
 #![no_main]
 
-use discovery::Inventory;
-use discovery::selection::{Asked, parse};
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|text: &str| {
-    let Asked::Gpus(request) = parse(text) else {
-        return;
-    };
-    let host = Inventory::default();
-    if let Err(unknown) = request.resolve(&host).strict(&host) {
-        let _ = (unknown.to_string(), unknown.hint());
-    }
-});
+#[path = "../src/selection.rs"]
+mod selection;
+
+fuzz_target!(|text: &str| selection::run(text));

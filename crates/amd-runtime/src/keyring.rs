@@ -9,20 +9,31 @@ use std::io;
 
 use crate::error::{Error, Result};
 use crate::id::ContainerId;
+use crate::process::{ProcessError, selinux};
 
 /// `KEYCTL_JOIN_SESSION_KEYRING` of keyctl(2).
 const JOIN_SESSION_KEYRING: libc::c_int = 1;
 
-/// Puts this process into the session keyring of container `id`, made if need be. To be
-/// called before [`create`](crate::Runtime::create) and [`exec`](crate::Runtime::exec) by
-/// programs that have keys which the container must not see; it stays so for the rest of
-/// the calling process.
+/// Puts this process into the session keyring of container `id`, made if need be, with the SELinux
+/// label of the container's process, `label`, where it has one. It stays there for the rest of the
+/// calling process.
 ///
 /// # Errors
 /// Where the kernel refuses, but for a kernel without keyrings (`ENOSYS`), a seccomp
 /// filter around the runtime (`EPERM`), and a full key quota (`EDQUOT`), where runc
 /// goes on, too.
-pub fn join_session(id: &ContainerId) -> Result<()> {
+pub fn join_session(id: &ContainerId, label: &str) -> Result<()> {
+    if label.is_empty() {
+        return join(id);
+    }
+    let failed = |err: ProcessError| Error::Process(err.to_string());
+    selinux::label_keys(label).map_err(failed)?;
+    let joined = join(id);
+    selinux::label_keys("").map_err(failed)?;
+    joined
+}
+
+fn join(id: &ContainerId) -> Result<()> {
     let failed = Error::system("cannot create a session keyring");
     let name = match CString::new(format!("_ses.{id}")) {
         Ok(name) => name,

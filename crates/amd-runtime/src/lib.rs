@@ -47,6 +47,7 @@ pub mod seccomp;
 pub mod settings;
 pub mod spec;
 pub mod state;
+mod verified_proc;
 
 pub use error::{Error, Result, chain};
 pub use id::ContainerId;

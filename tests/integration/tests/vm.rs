@@ -25,6 +25,8 @@ mod host_setup;
 mod machine;
 #[path = "vm/rootless.rs"]
 mod rootless;
+#[path = "vm/selinux.rs"]
+mod selinux;
 
 use std::fmt::Write as _;
 use std::fs;

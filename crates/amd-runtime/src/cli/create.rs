@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use super::Context;
 use super::bundle_dir::BundleDir;
-use crate::{ContainerId, CreateOptions, keyring};
+use crate::{ContainerId, CreateOptions};
 
 /// Create a container; its program starts with `start`
 #[derive(Debug, clap::Args)]
@@ -59,15 +59,8 @@ impl BuildArgs {
             preserve_fds: self.preserve_fds.into(),
             pidfd_socket: absolute(&self.pidfd_socket)?,
             give_stdio: false,
+            new_keyring: !self.no_new_keyring,
         })
-    }
-
-    /// Gives this process, and so the container, a session keyring of its own.
-    pub fn join_keyring(&self, id: &ContainerId) -> Result<()> {
-        if !self.no_new_keyring {
-            keyring::join_session(id).context("see --no-new-keyring")?;
-        }
-        Ok(())
     }
 }
 
@@ -77,7 +70,6 @@ impl Args {
             give_stdio: true,
             ..self.build.options()?
         };
-        self.build.join_keyring(&self.id)?;
         context
             .runtime
             .create(&self.id, &self.build.bundle_dir.bundle, &options)?;

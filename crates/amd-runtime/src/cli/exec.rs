@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Context, foreground};
 use crate::process::descriptors;
 use crate::process::exec::SubCgroups;
-use crate::{ContainerId, ExecOptions, keyring};
+use crate::{ContainerId, ExecOptions};
 
 /// Run one more process in a container
 #[derive(Debug, clap::Args)]
@@ -98,9 +98,6 @@ impl Args {
             .split_first()
             .context("a container is needed")?;
         let id = ContainerId::new(id)?;
-        if self.process_label.is_some() {
-            bail!("--process-label is not supported: libcontainer does not set SELinux labels");
-        }
         let process = self.process(context, &id, command)?;
         let terminal = process["terminal"] == true;
         let absolute = |path: &Option<PathBuf>| {
@@ -116,10 +113,10 @@ impl Args {
             preserve_fds: self.preserve_fds.into(),
             give_stdio: self.detach,
             ignore_paused: self.ignore_paused,
+            join_keyring: true,
             sub_cgroups: SubCgroups::parse(&self.cgroup).map_err(anyhow::Error::msg)?,
         };
         foreground::check_console(terminal, self.detach, options.console_socket.is_some())?;
-        keyring::join_session(&id)?;
         if self.detach {
             context.runtime.exec(&id, process, &options)?;
             return Ok(ExitCode::SUCCESS);
@@ -157,6 +154,13 @@ impl Args {
         }
         if let Some(profile) = &self.apparmor {
             process["apparmorProfile"] = json!(profile);
+        }
+        if let Some(label) = self
+            .process_label
+            .as_ref()
+            .filter(|label| !label.is_empty())
+        {
+            process["selinuxLabel"] = json!(label);
         }
         if self.no_new_privs {
             process["noNewPrivileges"] = json!(true);

@@ -54,7 +54,7 @@ fn features() -> serde_json::Value {
                 "supportedFlags": supported,
             },
             "apparmor": {"enabled": true},
-            "selinux": {"enabled": false},
+            "selinux": {"enabled": true},
             "intelRdt": {"enabled": true},
             "mountExtensions": {"idmap": {"enabled": true}},
         },

@@ -38,7 +38,6 @@ impl Args {
             ..self.build.options()?
         };
         foreground::check_console(terminal, self.detach, options.console_socket.is_some())?;
-        self.build.join_keyring(&self.id)?;
 
         let created = Cell::new(false);
         let create = |console_socket| {

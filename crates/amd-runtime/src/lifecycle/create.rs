@@ -23,6 +23,7 @@ use crate::cgroup::visit::{Visit, join};
 use crate::cgroup::{Cgroup, CgroupError};
 use crate::error::{Error, Result};
 use crate::hooks::{self, HookState, Hooks, When};
+use crate::keyring::join_session;
 use crate::mounts::{self, Circumstances, Handover};
 use crate::process::exec::send_pidfd;
 use crate::process::{
@@ -48,6 +49,9 @@ pub struct CreateOptions {
     /// Whether the standard streams of this process are for the container alone, and so
     /// become its user's; not where they are a person's terminal.
     pub give_stdio: bool,
+    /// Whether this process, and so the container, is to have a session keyring of the container's:
+    /// for programs with keys that it must not see.
+    pub new_keyring: bool,
 }
 
 impl Runtime {
@@ -83,6 +87,9 @@ impl Runtime {
         check_terminal(bundle.terminal(), options.console_socket.is_some())?;
         let mut settled = self.settle(id, bundle)?;
         let plan = plan(&settled.spec, options)?;
+        if options.new_keyring {
+            join_session(id, plan.selinux.as_deref().unwrap_or_default())?;
+        }
         let hooks = Hooks::of(&settled.spec)?;
         // libcontainer reads it so, and would name a line of a file that nobody knows.
         let typed = typed::<Spec>("config.json", &known_to_oci_spec(&settled.spec))?;

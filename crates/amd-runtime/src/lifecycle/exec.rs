@@ -10,6 +10,7 @@ use super::{ContainerId, Runtime, write_pid};
 use crate::error::{Error, Result};
 use crate::hooks::HookState;
 use crate::inject::add_gids;
+use crate::keyring::join_session;
 use crate::process::exec::{Request, SubCgroups, exec};
 use crate::process::{Plan, descriptors};
 use crate::seccomp::Filter;
@@ -33,6 +34,8 @@ pub struct ExecOptions {
     pub give_stdio: bool,
     /// Whether a paused container will do.
     pub ignore_paused: bool,
+    /// Whether this process, and so the new one, is to be in the container's session keyring.
+    pub join_keyring: bool,
     /// Cgroups below the container's in which the process starts.
     pub sub_cgroups: SubCgroups,
 }
@@ -82,6 +85,9 @@ impl Runtime {
         let filter = Filter::read(&dir.filter_path())?;
         let plan = Plan::new(&process, &spec, filter)?
             .inheriting(options.preserve_fds, options.give_stdio);
+        if options.join_keyring {
+            join_session(id, plan.selinux.as_deref().unwrap_or_default())?;
+        }
         let cgroups = options.sub_cgroups.below(&record.cgroup_dirs)?;
         let request = Request {
             plan: &plan,
@@ -101,11 +107,12 @@ impl Runtime {
 }
 
 /// What a process does not name and has from the container, as with runc.
-const INHERITED: [&str; 7] = [
+const INHERITED: [&str; 8] = [
     "capabilities",
     "oomScoreAdj",
     "rlimits",
     "apparmorProfile",
+    "selinuxLabel",
     "scheduler",
     "ioPriority",
     "execCPUAffinity",

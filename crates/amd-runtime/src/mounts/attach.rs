@@ -7,8 +7,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::sys::stat::fstat;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::{Mode, fstat};
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, PROC_SUPER_MAGIC, fstatfs, statfs};
+use rustix::fs::{XattrFlags, fsetxattr};
 
 use super::attributes;
 use super::copy_up::copy_up;
@@ -145,6 +147,9 @@ impl Mounter<'_> {
             data.extend(label_option(self.label));
         }
         let made = self.fresh(mount, kind, &data)?;
+        if let Some(label) = self.label.filter(|_| kind == "mqueue") {
+            set_label(made.as_fd(), label).step(|| at("label", &mount.destination))?;
+        }
         if kind == "tmpfs" && mount.options.copy_up {
             copy_up(target.as_fd(), made.as_fd())
                 .step(|| format!("tmpcopyup: copy {}", mount.destination.display()))?;
@@ -243,10 +248,23 @@ impl Mounter<'_> {
     }
 }
 
-/// The option that gives a file system an SELinux context, where the host has SELinux.
+/// The option that gives a file system an SELinux context.
 pub fn label_option(label: Option<&str>) -> Option<String> {
-    let label = label.filter(|_| Path::new("/sys/fs/selinux").exists())?;
-    Some(format!("context={label}"))
+    Some(format!("context={}", label?))
+}
+
+/// Gives a directory an SELinux context: for a file system that takes none as an option, since it
+/// is that of the IPC namespace.
+fn set_label(dir: BorrowedFd<'_>, label: &str) -> io::Result<()> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let dir = openat(dir, ".", flags, Mode::empty())?;
+    let flags = XattrFlags::empty();
+    Ok(fsetxattr(
+        &dir,
+        "security.selinux",
+        label.as_bytes(),
+        flags,
+    )?)
 }
 
 /// A detached mount of a new superblock of type `kind`.

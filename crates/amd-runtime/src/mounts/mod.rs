@@ -60,6 +60,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+pub(crate) use attach::new_mount;
 pub use by_init::ByInit;
 pub use console::mount_console;
 pub use finish::Finish;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{MountError, Step, at};
 use super::options::{self, MountOptions};
 use crate::cgroup::visit::join;
+use crate::process::selinux;
 use crate::spec::SpecError;
 
 /// What is made in the root filesystem, in the order of the fields.
@@ -28,7 +29,7 @@ pub struct Plan {
     pub devices: Option<Vec<Device>>,
     /// The working directory, which is made where it is missing.
     pub cwd: PathBuf,
-    /// `linux.mountLabel`: the SELinux context of new file systems.
+    /// `linux.mountLabel`: the SELinux context of new file systems, where the host has SELinux.
     pub label: Option<String>,
     /// Whether the host's mounts stay in the container's mount namespace.
     pub no_pivot: bool,
@@ -123,7 +124,7 @@ impl Plan {
             label: linux
                 .mount_label()
                 .clone()
-                .filter(|label| !label.is_empty()),
+                .filter(|label| !label.is_empty() && selinux::is_enabled()),
             no_pivot: false,
             init_file: None,
             cgroup_cover: None,

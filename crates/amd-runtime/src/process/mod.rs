@@ -22,6 +22,7 @@ mod plan;
 mod rlimits;
 pub mod runc_log;
 pub(crate) mod scheduling;
+pub(crate) mod selinux;
 mod signals;
 mod socket;
 mod stdio;

@@ -46,6 +46,8 @@ pub struct Plan {
     pub personality: Option<u64>,
     /// Its AppArmor profile.
     pub apparmor: Option<String>,
+    /// Its SELinux label.
+    pub selinux: Option<String>,
     /// Its umask.
     pub umask: u32,
     /// Its resource limits.
@@ -93,6 +95,10 @@ impl Plan {
                 .apparmor_profile()
                 .clone()
                 .filter(|profile| !profile.is_empty()),
+            selinux: typed
+                .selinux_label()
+                .clone()
+                .filter(|label| !label.is_empty()),
             umask: typed.user().umask().unwrap_or(0o022),
             rlimits: typed.rlimits().clone().unwrap_or_default(),
             oom_score_adj: typed.oom_score_adj(),

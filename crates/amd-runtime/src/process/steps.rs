@@ -16,7 +16,7 @@ use super::environment::{c_strings, environment, search_path};
 use super::lookup::resolve;
 use super::plan::Plan;
 use super::signals::default_signals;
-use super::{ProcessError, attributes, cwd, descriptors, rlimits, stdio, user};
+use super::{ProcessError, attributes, cwd, descriptors, rlimits, selinux, stdio, user};
 use crate::seccomp;
 
 /// A process that has everything but its filter and its program.
@@ -41,6 +41,10 @@ impl Plan {
         self.scheduling.apply()?;
         if let Some(domain) = self.personality {
             attributes::set_personality(domain)?;
+        }
+        // Before its user is another's, whom the files of this process would not be.
+        if let Some(label) = &self.selinux {
+            selinux::label_next_program(label)?;
         }
         let changed = cwd::try_change(&self.cwd)?;
         // Before the user's rights are the only ones: the file need not be his.

@@ -160,7 +160,8 @@ fn limits_and_priorities() {
         Row::set("/process/noNewPrivileges", json!(true)),
         Row::set("/process/consoleSize", json!({"height": 0, "width": 0})),
         Row::set("/process/selinuxLabel", json!("")),
-        Row::set("/process/selinuxLabel", json!("a:b:c:s0")).refused("SELinux"),
+        Row::set("/process/selinuxLabel", json!("a:b:c:s0"))
+            .refused("selinux label is specified in config, but selinux is disabled"),
         Row::set("/process/apparmorProfile", json!("")),
         Row::set("/process/apparmorProfile", json!("no-such-profile")).refused("apparmor"),
     ]);

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{SpecError, is_name_of, items, numbers, refuse, text, texts};
 use crate::process::scheduling::{check_io_priority, check_scheduler};
+use crate::process::selinux;
 
 /// Checks a process whose fields have their types.
 pub(super) fn check(process: &Value) -> Result<(), SpecError> {
@@ -28,9 +29,10 @@ pub(super) fn check(process: &Value) -> Result<(), SpecError> {
     if !text(process, "apparmorProfile").is_empty() && !has_apparmor() {
         return refuse("apparmor: config provided but apparmor not supported");
     }
-    if !text(process, "selinuxLabel").is_empty() {
-        // libcontainer would start the process without the label, and nobody would know.
-        return refuse("process.selinuxLabel: this runtime cannot set SELinux labels");
+    if !text(process, "selinuxLabel").is_empty() && !selinux::is_enabled() {
+        return refuse(
+            "selinux label is specified in config, but selinux is disabled or not supported",
+        );
     }
     texts(process, "env").try_for_each(check_variable)?;
     items(process, "rlimits")

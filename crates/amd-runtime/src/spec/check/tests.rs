@@ -51,7 +51,7 @@ fn bad_fields_are_refused_by_name() {
             "Cwd property must not be empty",
         ),
         ("/process/cwd", json!("tmp"), "Cwd must be an absolute path"),
-        ("/process/selinuxLabel", json!("a:b:c:s0"), "selinuxLabel"),
+        ("/process/selinuxLabel", json!("a:b:c:s0"), "selinux label"),
         ("/process/args", json!([]), "args must not be empty"),
         (
             "/process/args",
