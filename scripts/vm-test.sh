@@ -7,6 +7,7 @@
 # VM_DIR      where the image is, and made where it is not (target/vm)
 # VM_PACKAGE  the .deb to install in the VM, such as that of `make pkg-deb`; by default one that is
 #             made here of the development build's programs, with all else as in the release
+# VM_SELINUX  1: the machine has SELinux, with an image of its own (target/vm-selinux)
 # VM_FILTER   which tests: what their names have in them
 # VM_LIMIT    seconds that the tests may take (1800)
 #
@@ -15,7 +16,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target=$(readlink -m "${CARGO_TARGET_DIR:-target}")
-dir=$(readlink -m "${VM_DIR:-$target/vm}")
+dir=$(readlink -m "${VM_DIR:-$target/vm${VM_SELINUX:+-selinux}}")
 limit=${VM_LIMIT:-1800}
 way=${VM:-qemu}
 case $way in
@@ -49,7 +50,7 @@ within() {
 
 build_image() {
     local key
-    key=$(hash_of vagrant/box/*)
+    key=$(hash_of vagrant/box/*)${VM_SELINUX:+-selinux}
     if [ -f "$dir/disk.qcow2" ] && [ "$key" = "$(cat "$dir/image.key" 2>/dev/null)" ]; then
         return
     fi

@@ -81,7 +81,7 @@ start() {
     setsid qemu-system-x86_64 -name amd-vm "${accel[@]}" -smp "$cpus" -m "${VM_MEMORY:-4G}" \
         -nodefaults -no-reboot -display none \
         -kernel "$dir/vmlinux" -initrd "$dir/initrd" \
-        -append "root=/dev/vda rw console=ttyS0 mitigations=off random.trust_cpu=on quiet" \
+        -append "root=/dev/vda rw console=ttyS0 mitigations=off random.trust_cpu=on quiet $(cat "$dir/append" 2>/dev/null)" \
         -drive "file=$run/disk.qcow2,if=none,id=disk,format=qcow2,cache=unsafe,discard=unmap" \
         -device virtio-blk-pci,drive=disk \
         -netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:$(port)-:22" \

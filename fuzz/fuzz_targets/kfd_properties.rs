@@ -1,9 +1,7 @@
 //! What a driver may write for a KFD node, on a host with one board.
 #![no_main]
 
+use fuzz_targets::kfd_properties;
 use libfuzzer_sys::fuzz_target;
-
-#[path = "../src/kfd_properties.rs"]
-mod kfd_properties;
 
 fuzz_target!(|text: &[u8]| kfd_properties::run(text));

@@ -1,9 +1,7 @@
 //! A request for GPUs, as an image can write it: parsed and looked up, whatever it says.
 #![no_main]
 
+use fuzz_targets::selection;
 use libfuzzer_sys::fuzz_target;
-
-#[path = "../src/selection.rs"]
-mod selection;
 
 fuzz_target!(|text: &str| selection::run(text));

@@ -5,13 +5,15 @@
 #
 # DIR then holds disk.qcow2, vmlinux, initrd, the ssh key pair `id`, and amd-test.box.
 # The user land is Debian forky's, for the current engines. The kernel is trixie's 6.12:
-# with it, amdgpu makes a /dev/kfd that opens without any hardware.
+# with it, amdgpu makes a /dev/kfd that opens without any hardware. With VM_SELINUX=1 it has SELinux
+# and Debian's policy, permissive, instead of AppArmor; `append` then says so to its kernel.
 set -euo pipefail
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 out=$(readlink -m "${1:?usage: build.sh DIR}")
 root=$out/root
 suite=forky kernel_suite=trixie
 
+readonly SELINUX_PACKAGES="selinux-policy-default selinux-basics policycoreutils"
 readonly PACKAGES="
 systemd systemd-sysv udev dbus kmod passwd login mount libpam-systemd sudo procps
 openssh-server openssh-client rsync ca-certificates
@@ -20,6 +22,7 @@ docker.io docker-cli docker-buildx docker-compose containerd
 runc crun podman uidmap passt dbus-user-session fuse-overlayfs catatonit criu
 busybox-static strace jq python3
 initramfs-tools zstd xz-utils linux-image-amd64
+${VM_SELINUX:+$SELINUX_PACKAGES}
 "
 
 step() { echo "=== $* (after $SECONDS s)"; }
@@ -87,6 +90,15 @@ add_users() {
     chmod 440 "$root/etc/sudoers.d/vagrant"
 }
 
+# The labels of all files: what a machine with SELinux does at its first boot, which takes minutes.
+label_files() {
+    rm -f "$out/append"
+    [ -n "${VM_SELINUX:-}" ] || return 0
+    sed -i 's/^SELINUX=.*/SELINUX=permissive/' "$root/etc/selinux/config"
+    chroot "$root" setfiles -F /etc/selinux/default/contexts/files/file_contexts /
+    echo "security=selinux" >"$out/append"
+}
+
 make_image() {
     local kernel
     kernel=$(ls "$root/usr/lib/modules")
@@ -118,6 +130,6 @@ mkdir -p "$out"
 step "packages"; install_packages
 step "modules"; "$here/trim-modules.sh" "$root"
 step "system"; configure_system; add_users
-step "image"; make_image
+step "image"; label_files; make_image
 step "box"; make_box
 step "done: $(du -sh "$out" | cut -f1) in $out"

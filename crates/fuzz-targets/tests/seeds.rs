@@ -3,16 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-#[path = "../../../fuzz/src/cdi.rs"]
-mod cdi;
-#[path = "../../../fuzz/src/kfd_properties.rs"]
-mod kfd_properties;
-#[path = "../../../fuzz/src/selection.rs"]
-mod selection;
-#[path = "../../../fuzz/src/spec.rs"]
-mod spec;
-#[path = "../../../fuzz/src/unit_properties.rs"]
-mod unit_properties;
+use fuzz_targets::{cdi, kfd_properties, selection, spec, unit_properties};
 
 #[allow(clippy::unwrap_used, reason = "the seeds are the project's own")]
 fn seeds(target: &str) -> Vec<Vec<u8>> {
