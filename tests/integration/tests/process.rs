@@ -300,3 +300,11 @@ fn a_deadline_does_not_go_with_a_cpuset() {
     let message = runtime.run(&Bundle::new(&host, ID, spec)).fails(1);
     assert!(message.contains("together with AllowedCPUs"), "{message}");
 }
+
+#[test]
+fn a_program_can_be_left_with_its_standard_streams_alone() {
+    let Some(host) = host() else { return };
+    let limit = json!([{"type": "RLIMIT_NOFILE", "soft": 3, "hard": 3}]);
+    let spec = Spec::docker().set("/process/rlimits", limit);
+    assert_eq!(in_both(&host, &spec, "ulimit -n"), ["3\n", "3\n"]);
+}

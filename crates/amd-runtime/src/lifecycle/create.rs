@@ -21,7 +21,7 @@ use crate::cgroup::hidden::{Cover, Hidden};
 use crate::cgroup::resources::{Resources, Unsupported};
 use crate::cgroup::visit::{Visit, join};
 use crate::cgroup::{Cgroup, CgroupError};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, chain};
 use crate::hooks::{self, HookState, Hooks, When};
 use crate::keyring::join_session;
 use crate::mounts::{self, Circumstances, Handover};
@@ -31,7 +31,7 @@ use crate::process::{
 };
 use crate::seccomp;
 use crate::spec::{Bundle, has_new_namespace, typed};
-use crate::state::{Phase, ProcessRef, write_atomically};
+use crate::state::{Liveness, Phase, ProcessRef, write_atomically};
 
 /// How a container is created.
 #[derive(Clone, Debug, Default)]
@@ -247,7 +247,14 @@ impl Runtime {
             unit.set_limits(&late_limits).map_err(CgroupError::from)?;
         }
         Cgroup::of(&record).set_limits(&late_limits, Unsupported::Warn)?;
-        loopback::bring_up(&spec, pid)?;
+        loopback::bring_up(&spec, pid).map_err(|err| match init.liveness() {
+            // Its /proc/PID/ns has nothing in it.
+            Liveness::Zombie | Liveness::Gone => Error::Process(format!(
+                "container init exited prematurely: {}",
+                chain(&err)
+            )),
+            _ => err,
+        })?;
         reset_affinity_of_init(pid, &scheduling).map_err(|err| Error::Process(err.to_string()))?;
         set_limits(pid, &rlimits).map_err(|err| Error::Process(err.to_string()))?;
         self.check_nodes(pid, &granted_nodes)?;

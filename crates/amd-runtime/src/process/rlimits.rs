@@ -2,7 +2,8 @@
 //!
 //! They are set twice. The process sets its own while it is root in its container: a runtime
 //! without `CAP_SYS_RESOURCE` may not touch those of another user's process. The runtime sets
-//! them from outside: in a user namespace the process itself may raise none.
+//! them from outside: in a user namespace the process itself may raise none. But a limit of open
+//! files with which it could not get as far as its program comes right before that.
 
 use nix::errno::Errno;
 use oci_spec::runtime::{PosixRlimit, PosixRlimitType};
@@ -15,7 +16,7 @@ use super::ProcessError;
 /// # Errors
 /// Names a limit that the kernel refuses for another reason than a lack of rights.
 pub fn set_own_limits(limits: &[PosixRlimit]) -> Result<(), ProcessError> {
-    for limit in limits {
+    for limit in limits.iter().filter(|limit| !is_last(limit)) {
         match set(0, limit) {
             Ok(()) | Err(Errno::EPERM) => {}
             Err(errno) => return Err(refused(limit)(errno)),
@@ -30,7 +31,7 @@ pub fn set_own_limits(limits: &[PosixRlimit]) -> Result<(), ProcessError> {
 /// # Errors
 /// Names the limit that the kernel refuses.
 pub fn set_limits(pid: i32, limits: &[PosixRlimit]) -> Result<(), ProcessError> {
-    for limit in limits {
+    for limit in limits.iter().filter(|limit| !is_last(limit)) {
         match set(pid, limit) {
             Ok(()) => {}
             Err(Errno::EPERM) if in_force(pid, limit) => {}
@@ -38,6 +39,24 @@ pub fn set_limits(pid: i32, limits: &[PosixRlimit]) -> Result<(), ProcessError> 
         }
     }
     Ok(())
+}
+
+/// Sets those limits of this process that are left, before it becomes its program.
+///
+/// # Errors
+/// Names a limit that the kernel refuses.
+pub fn set_last_limits(limits: &[PosixRlimit]) -> Result<(), ProcessError> {
+    limits
+        .iter()
+        .filter(|limit| is_last(limit))
+        .try_for_each(|limit| set(0, limit).map_err(refused(limit)))
+}
+
+/// How many descriptors a process may have need of on its way to its program.
+const ON_THE_WAY: u64 = 64;
+
+fn is_last(limit: &PosixRlimit) -> bool {
+    limit.typ() == PosixRlimitType::RlimitNofile && limit.soft() < ON_THE_WAY
 }
 
 fn set(pid: i32, limit: &PosixRlimit) -> nix::Result<()> {

@@ -96,18 +96,20 @@ impl Settled {
         &self.env
     }
 
-    /// Loads the filter of `plan`; `hand_over` gets the descriptor for its agent, where it
+    /// Sets the limits that come last, and loads the filter of `plan`; `hand_over` gets the descriptor for its agent, where it
     /// has one. From here on every system call of this process is one that the container's
     /// profile must allow: `hand_over` is one sendmsg(2), and capset(2) drops what the
     /// load needed.
     ///
     /// # Errors
-    /// Where the kernel refuses the filter.
+    /// Where the kernel refuses a limit or the filter.
     pub fn load_filter(
         &self,
         plan: &Plan,
         hand_over: impl FnOnce(OwnedFd) -> Result<(), ProcessError>,
     ) -> Result<(), ProcessError> {
+        // The filter may not allow it.
+        rlimits::set_last_limits(&plan.rlimits)?;
         let Some(filter) = &plan.filter else {
             return Ok(());
         };
