@@ -18,6 +18,7 @@ use super::error::{MountError, Result, Step, at};
 use super::plan::Device;
 use super::root::Root;
 use super::sources::{Source, Sources};
+use crate::error::chain;
 use crate::mount_api;
 
 /// Links that programs expect (OCI config-linux.md, "Dev symbolic links").
@@ -38,6 +39,7 @@ pub fn populate(
     sources: &Sources,
     devices: &[Device],
     user_namespace: bool,
+    label: Option<&str>,
 ) -> Result<()> {
     let mut parents = Parents::of(root);
     // By group: a process makes nodes of one group at a time.
@@ -55,7 +57,8 @@ pub fn populate(
         };
         match made {
             Err(err) if err.raw_os_error() == Some(libc::EPERM) => {
-                bind(&parent.dir, name, sources, device)?;
+                let node = source(sources, device, label)?;
+                bind(&parent.dir, name, node, device)?;
             }
             made => made.step(|| at("create device node", &device.path))?,
         }
@@ -192,13 +195,23 @@ impl Drop for Maker {
     }
 }
 
-fn bind(dir: &OwnedFd, name: &OsStr, sources: &Sources, device: &Device) -> Result<()> {
-    let source = Source {
+/// What is bound where no node can be made: one that is made elsewhere, as the spec has it, or
+/// the host's.
+fn source(sources: &Sources, device: &Device, label: Option<&str>) -> Result<OwnedFd> {
+    if device.of_spec {
+        match sources.make_node(device, label) {
+            Ok(node) => return Ok(node),
+            Err(why) => tracing::debug!("the host's node is bound: {}", chain(&why)),
+        }
+    }
+    sources.open(&Source {
         path: device.path.clone(),
         recursive: false,
         id_map: None,
-    };
-    let node = sources.open(&source)?;
+    })
+}
+
+fn bind(dir: &OwnedFd, name: &OsStr, node: OwnedFd, device: &Device) -> Result<()> {
     let what = || at("bind device node", &device.path);
     let stat = fstat(&node).step(what)?;
     let number = makedev(device.major, device.minor);

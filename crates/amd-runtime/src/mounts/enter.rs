@@ -206,7 +206,13 @@ pub fn inside(plan: &Plan, sources: &Sources, own_cgroup: Option<PathBuf>) -> Re
         mounter.mount(mount)?;
     }
     if let Some(nodes) = &plan.devices {
-        devices::populate(&root, sources, nodes, plan.has_user_namespace())?;
+        devices::populate(
+            &root,
+            sources,
+            nodes,
+            plan.has_user_namespace(),
+            mounter.label,
+        )?;
     }
     protect::must_have_dev_null(&root)?;
     make_cwd(&root, &plan.cwd)?;

@@ -46,6 +46,7 @@ mod finish;
 pub mod granted_nodes;
 mod handover;
 mod no_pivot;
+mod node_server;
 pub mod options;
 mod plan;
 mod protect;

@@ -93,6 +93,8 @@ pub struct Device {
     pub uid: u32,
     /// Its group.
     pub gid: u32,
+    /// Whether the spec names it, and not every container has it.
+    pub of_spec: bool,
 }
 
 impl Plan {
@@ -289,6 +291,7 @@ fn devices(linux: &Linux) -> Vec<Device> {
         minor,
         uid: 0,
         gid: 0,
+        of_spec: false,
     });
     usual
         .filter(|device| !own.contains(&device.path))
@@ -311,6 +314,7 @@ fn device(device: &LinuxDevice) -> Device {
         minor: device.minor().try_into().unwrap_or(u64::MAX),
         uid: device.uid().unwrap_or(0),
         gid: device.gid().unwrap_or(0),
+        of_spec: true,
     }
 }
 

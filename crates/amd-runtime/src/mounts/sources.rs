@@ -24,7 +24,8 @@ use nix::unistd::{ForkResult, Pid, fork, pause};
 use serde::{Deserialize, Serialize};
 
 use super::error::{MountError, Result, Step, at};
-use super::plan::IdMap;
+use super::node_server;
+use super::plan::{Device, IdMap};
 use crate::error::chain;
 use crate::mount_api::{self, MountAttr, c_path};
 
@@ -40,6 +41,14 @@ pub struct Source {
     pub recursive: bool,
     /// How its ids are mapped.
     pub id_map: Option<IdMap>,
+}
+
+/// What is asked for.
+#[derive(Debug, Serialize, Deserialize)]
+enum Request {
+    Tree(Source),
+    /// A device node, and the SELinux context of new file systems.
+    Node(Device, Option<String>),
 }
 
 /// Who opens sources: this process, or another one that is asked.
@@ -75,11 +84,29 @@ impl Sources {
     /// # Errors
     /// With what the other end says.
     pub fn open(&self, source: &Source) -> Result<OwnedFd> {
+        match &self.0 {
+            None => open(source, Pid::this()),
+            Some(server) => Self::ask(server, &Request::Tree(source.clone())),
+        }
+    }
+
+    /// A device node with the owner that the container's user namespace maps, as a detached mount;
+    /// `label` is the SELinux context of new file systems.
+    ///
+    /// # Errors
+    /// Where none can be made: this process has not the rights of the host, either.
+    pub fn make_node(&self, device: &Device, label: Option<&str>) -> Result<OwnedFd> {
         let Some(server) = &self.0 else {
-            return open(source, Pid::this());
+            let what = || at("make device node", &device.path);
+            return Err(io::Error::from(Errno::EPERM)).step(what);
         };
+        let label = label.map(str::to_owned);
+        Self::ask(server, &Request::Node(device.clone(), label))
+    }
+
+    fn ask(server: &OwnedFd, request: &Request) -> Result<OwnedFd> {
         let lost = || "ask for the source of a mount".to_owned();
-        let request = serde_json::to_vec(source)
+        let request = serde_json::to_vec(request)
             .map_err(io::Error::from)
             .step(lost)?;
         send(server.as_fd(), &request, None).step(lost)?;
@@ -104,8 +131,12 @@ impl SourceServer {
             if request.is_empty() {
                 return Ok(());
             }
-            let source: Source = serde_json::from_slice(&request)?;
-            match open(&source, init) {
+            let made = match serde_json::from_slice(&request)? {
+                Request::Tree(source) => open(&source, init),
+                Request::Node(device, label) => node_server::make(&device, label.as_deref(), init)
+                    .step(|| at("make device node", &device.path)),
+            };
+            match made {
                 Ok(tree) => send(self.0.as_fd(), b"+", Some(tree.as_raw_fd()))?,
                 Err(error) => send(self.0.as_fd(), chain(&error).as_bytes(), None)?,
             }

@@ -85,16 +85,23 @@ fn options_of_the_hosts_mounts_are_locked() {
 }
 
 #[test]
-fn device_nodes_are_the_hosts() {
+fn the_usual_device_nodes_are_the_hosts() {
     let Some(host) = host() else { return };
     let script = "test -c /dev/null && echo x >/dev/null && echo written; stat -c %t:%T /dev/zero";
     assert_eq!(run(&host, spec(), script).ok(), "written\n1:5\n");
-    let other = spec().device("/dev/zero", 7, 7);
-    let message = run(&host, other, "true").fails(1);
-    assert!(
-        message.contains("/dev/zero") && message.contains("7:7"),
-        "{message}"
+}
+
+#[test]
+fn a_device_of_the_spec_is_made_as_the_spec_has_it() {
+    let Some(host) = host() else { return };
+    let zero = spec().device("/dev/zero", 7, 7);
+    assert_eq!(
+        run(&host, zero, "stat -c '%t:%T %u %g' /dev/zero").ok(),
+        "7:7 0 0\n"
     );
+    let of_another = json!({"path": "/dev/x", "type": "c", "major": 1, "minor": 3, "uid": 70_000});
+    let message = run(&host, spec().push("/linux/devices", of_another), "true").fails(1);
+    assert!(message.contains("/dev/x"), "{message}");
 }
 
 #[test]
@@ -107,4 +114,24 @@ fn ids_of_a_mount_can_be_mapped_as_the_containers_are() {
     });
     let spec = with_bind(spec(), "/mnt", "bind,idmap");
     assert_eq!(run(&host, spec, "stat -c %u:%g /mnt/file").ok(), "1:2\n");
+}
+
+/// Bound from the host, as runc and crun have it, it would be `nobody`'s there.
+#[test]
+fn nodes_of_gpus_have_their_group_and_open_for_a_user_in_it() {
+    let Some(host) = host() else { return };
+    let script = "stat -c '%t:%T %u %g %a' /dev/kfd /dev/dri/renderD128; id -G; \
+                  for node in /dev/kfd /dev/dri/renderD128; do : <$node; done 2>&1 | sed 's/.*: //'";
+    let seen = |spec: Spec| {
+        let spec = spec
+            .env("AMD_VISIBLE_DEVICES=0")
+            .set("/process/user", json!({"uid": 1000, "gid": 1000}));
+        run(&host, spec, script).ok()
+    };
+    assert_eq!(seen(spec()), seen(Spec::docker()));
+    assert!(
+        seen(spec()).ends_with("No such device or address\n"),
+        "{}",
+        seen(spec())
+    );
 }
