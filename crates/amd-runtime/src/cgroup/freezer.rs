@@ -33,14 +33,19 @@ const FREEZERS: [Freezer; 2] = [
 impl Cgroup {
     /// Whether the freezer has stopped the container, or is about to.
     pub fn is_frozen(&self) -> bool {
-        self.dirs.iter().any(|dir| {
-            // v2: kernel document cgroup-v2, cgroup.freeze; v1: freezer-subsystem.
-            let read = |file: &str| fs::read_to_string(dir.join(file));
-            if let Ok(frozen) = read("cgroup.freeze") {
-                return frozen.trim() == "1";
-            }
-            read("freezer.state").is_ok_and(|state| state.trim() != "THAWED")
-        })
+        // Of the hierarchies of v1 one has a freezer, and its mount point is named after it as a rule.
+        let is_likely = |dir: &&PathBuf| {
+            let names = dir.iter().filter_map(|name| name.to_str());
+            let mut controllers = names.flat_map(|name| name.split(','));
+            controllers.any(|name| name == "freezer")
+        };
+        let likely = self.dirs.iter().filter(is_likely);
+        let mut found = likely.filter_map(|dir| state_of_v1(dir));
+        let mut all = self.dirs.iter();
+        found
+            .next()
+            .or_else(|| all.find_map(|dir| state_of_v2(dir).or_else(|| state_of_v1(dir))))
+            .unwrap_or(false)
     }
 
     /// Stops or continues all processes and waits until it is so.
@@ -111,4 +116,50 @@ fn freezer_reached(dir: &Path, frozen: bool) -> Result<bool, CgroupError> {
     };
     let text = fs::read_to_string(&path).map_err(io_error("cannot read", &path))?;
     Ok(text.lines().any(|line| line.trim() == want))
+}
+
+/// Whether the freezer of v1 in `dir` has stopped it, or is about to; `None` where there is none.
+fn state_of_v1(dir: &Path) -> Option<bool> {
+    let state = fs::read_to_string(dir.join("freezer.state")).ok()?;
+    Some(state.trim() != "THAWED")
+}
+
+/// As [`state_of_v1`], of v2.
+fn state_of_v2(dir: &Path) -> Option<bool> {
+    let frozen = fs::read_to_string(dir.join("cgroup.freeze")).ok()?;
+    Some(frozen.trim() == "1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_freezer_is_found_in_whichever_hierarchy_has_it() {
+        for (hierarchies, file, frozen, thawed) in [
+            (
+                &["cpu", "freezer", "pids"][..],
+                "freezer/freezer.state",
+                "FROZEN",
+                "THAWED",
+            ),
+            (
+                &["cpu", "pids,freezer"],
+                "pids,freezer/freezer.state",
+                "FREEZING",
+                "THAWED",
+            ),
+            (&["cpu", "other"], "other/freezer.state", "FROZEN", "THAWED"),
+            (&["unified"], "unified/cgroup.freeze", "1", "0"),
+        ] {
+            let tmp = tempfile::tempdir().unwrap();
+            let dirs = hierarchies.iter().map(|name| tmp.path().join(name));
+            let cgroup = Cgroup::new(dirs.inspect(|dir| fs::create_dir(dir).unwrap()).collect());
+            assert!(!cgroup.is_frozen(), "{hierarchies:?}");
+            for (state, is_frozen) in [(frozen, true), (thawed, false)] {
+                fs::write(tmp.path().join(file), format!("{state}\n")).unwrap();
+                assert_eq!(cgroup.is_frozen(), is_frozen, "{file} {state}");
+            }
+        }
+    }
 }

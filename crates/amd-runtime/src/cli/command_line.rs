@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::error::ErrorKind;
-use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, ArgMatches, Args as _, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::go_flags;
 use super::logging::{Format, Log};
@@ -33,14 +33,28 @@ use crate::rootless::Rootless;
     subcommand_required = true,
     arg_required_else_help = true
 )]
-pub struct Cli {
+struct Options {
     /// Print version
     #[arg(short = 'v', short_alias = 'V', long, action = ArgAction::Version)]
     version: Option<bool>,
     #[command(flatten)]
+    global: Global,
+}
+
+/// A command line that makes sense.
+#[derive(Debug)]
+pub struct Cli {
     pub global: Global,
-    #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    fn of(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self {
+            global: Options::from_arg_matches(matches)?.global,
+            command: Command::from_arg_matches(matches)?,
+        })
+    }
 }
 
 /// Behind the name and " " in `--version`: dockerd reads this.
@@ -232,11 +246,56 @@ impl Command {
     }
 }
 
+/// Gives a command its options and its description.
+type Define = fn(clap::Command) -> clap::Command;
+
+/// The commands by their names: [`Command`], without making the definitions of all for one that is
+/// asked for. That is most of what parsing costs, and a create does it twice.
+const COMMANDS: [(&str, Define); 18] = [
+    ("create", create::Args::augment_args),
+    ("start", start::Args::augment_args),
+    ("run", run::Args::augment_args),
+    ("exec", exec::Args::augment_args),
+    ("state", state::Args::augment_args),
+    ("kill", kill::Args::augment_args),
+    ("delete", delete::Args::augment_args),
+    ("list", list::Args::augment_args),
+    ("ps", ps::Args::augment_args),
+    ("pause", pause::PauseArgs::augment_args),
+    ("resume", pause::ResumeArgs::augment_args),
+    ("update", update::Args::augment_args),
+    ("events", events::Args::augment_args),
+    ("checkpoint", checkpoint::CheckpointArgs::augment_args),
+    ("restore", checkpoint::RestoreArgs::augment_args),
+    ("features", features::Args::augment_args),
+    ("spec", spec::Args::augment_args),
+    ("config", config::Args::augment_args),
+];
+
 /// The definition of the command line, for man pages, completions and the like.
 ///
 /// The parser takes a little more: each switch also with a value, as in `--force=true`.
 pub fn definition() -> clap::Command {
-    Cli::command()
+    with_commands(|_| true)
+}
+
+/// The definition with those commands of which `is_wanted` says so by their name.
+fn with_commands(is_wanted: impl Fn(&str) -> bool) -> clap::Command {
+    let wanted = COMMANDS.iter().filter(|(name, _)| is_wanted(name));
+    let commands = wanted.map(|(name, define)| define(clap::Command::new(*name)));
+    Options::command().subcommands(commands)
+}
+
+/// What is needed of the definition for `args`: the commands that any word of them names; all where
+/// none does, or where a command may be asked about.
+fn definition_for(args: &[OsString]) -> clap::Command {
+    let is_named = |name: &str| args.iter().any(|arg| arg == name);
+    let asks = |arg: &OsString| {
+        let word = arg.to_str().unwrap_or_default().trim_start_matches('-');
+        ["h", "help"].contains(&word)
+    };
+    let is_enough = COMMANDS.iter().any(|(name, _)| is_named(name)) && !args.iter().any(asks);
+    with_commands(|name| !is_enough || is_named(name))
 }
 
 fn is_without_command(err: &clap::Error) -> bool {
@@ -249,15 +308,16 @@ fn is_without_command(err: &clap::Error) -> bool {
 /// Parses the command line; where it makes no sense or asks for help, prints what there
 /// is to say and returns the exit status.
 pub fn parse() -> Result<Cli, ExitCode> {
-    let command = go_flags::booleans(Cli::command());
-    let args = go_flags::two_dashes(&command, std::env::args_os());
+    let args: Vec<_> = std::env::args_os().collect();
+    let command = go_flags::booleans(definition_for(args.get(1..).unwrap_or_default()));
+    let args = go_flags::two_dashes(&command, args);
     let parsed = command
         .try_get_matches_from(&args)
-        .and_then(|matches| Cli::from_arg_matches(&matches));
+        .and_then(|matches| Cli::of(&matches));
     parsed.map_err(|err| {
         if is_without_command(&err) {
             // As runc: help, and no error.
-            let _ = Cli::command().print_help();
+            let _ = definition().print_help();
             return ExitCode::SUCCESS;
         }
         if err.use_stderr() {
@@ -299,15 +359,56 @@ mod tests {
     use super::*;
 
     fn parses(args: &[&str]) -> Result<Cli, clap::Error> {
+        let words: Vec<_> = args.iter().map(OsString::from).collect();
         let args = std::iter::once("amd-container-runtime").chain(args.iter().copied());
-        go_flags::booleans(Cli::command())
+        go_flags::booleans(definition_for(&words))
             .try_get_matches_from(args)
-            .and_then(|matches| Cli::from_arg_matches(&matches))
+            .and_then(|matches| Cli::of(&matches))
     }
 
     #[test]
     fn the_definitions_are_consistent() {
-        go_flags::booleans(Cli::command()).debug_assert();
+        go_flags::booleans(definition()).debug_assert();
+    }
+
+    #[test]
+    fn the_commands_are_those_of_the_enumeration() {
+        let described = |command: clap::Command| -> Vec<String> {
+            let all = command.get_subcommands();
+            all.map(|command| format!("{command:?}")).collect()
+        };
+        let defined = COMMANDS
+            .iter()
+            .map(|(name, define)| define(clap::Command::new(*name)));
+        let found = described(clap::Command::new("all").subcommands(defined));
+        let expected = described(Command::augment_subcommands(clap::Command::new("all")));
+        // Not by assert_eq: that is a hundred thousand characters.
+        assert!(found == expected);
+    }
+
+    #[test]
+    fn a_line_needs_the_commands_that_it_names_and_help_all() {
+        let names = |line: &str| {
+            let words: Vec<_> = line.split_whitespace().map(OsString::from).collect();
+            let command = definition_for(&words);
+            let names = command
+                .get_subcommands()
+                .map(|sub| sub.get_name().to_owned());
+            names.collect::<Vec<_>>()
+        };
+        assert_eq!(names("--root /r state x"), ["state"]);
+        assert_eq!(names("--root create state x"), ["create", "state"]);
+        for line in [
+            "",
+            "--debug",
+            "bogus x",
+            "help state",
+            "create -h",
+            "run --help",
+            "run -help",
+        ] {
+            assert_eq!(names(line).len(), COMMANDS.len(), "{line}");
+        }
     }
 
     #[test]

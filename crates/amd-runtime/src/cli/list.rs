@@ -1,5 +1,6 @@
 //! `list`
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
@@ -63,10 +64,13 @@ fn containers(context: &Context) -> Result<Vec<ContainerState>> {
         return Ok(Vec::new());
     }
     let mut containers = Vec::new();
+    let mut names = BTreeMap::new();
     for id in context.runtime.ids()? {
         match context.runtime.state(&id) {
             Ok(mut state) => {
-                state.owner = owner(&context.root.join(id.as_str()));
+                let uid = fs::metadata(context.root.join(id.as_str())).map(|dir| dir.uid());
+                let name = |uid| names.entry(uid).or_insert_with(|| user(uid)).clone();
+                state.owner = uid.map(name).unwrap_or_default();
                 containers.push(state);
             }
             // Deleted meanwhile.
@@ -78,11 +82,8 @@ fn containers(context: &Context) -> Result<Vec<ContainerState>> {
     Ok(containers)
 }
 
-/// Who owns the state directory of a container: a name, or `#` and a number.
-fn owner(dir: &Path) -> String {
-    let Ok(uid) = fs::metadata(dir).map(|meta| meta.uid()) else {
-        return String::new();
-    };
+/// Who owns a container, as its state directory tells: a name, or `#` and a number.
+fn user(uid: u32) -> String {
     let name = name_of(Path::new("/etc/passwd"), uid).ok().flatten();
     name.map_or_else(
         || format!("#{uid}"),
