@@ -4,6 +4,7 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::capabilities;
 use crate::host::{Cgroups, Host, SimulatedHost};
@@ -75,4 +76,18 @@ fn met(met: bool, what: &str) -> bool {
         eprintln!("skipped: {what}");
     }
     met
+}
+
+/// Debian 12's runc, where it is installed. What others make of a row is not written down.
+pub fn runc_1_1() -> Option<PathBuf> {
+    if !programs(&["runc"]) {
+        return None;
+    }
+    let program = find("runc")?;
+    let version = Command::new(&program).arg("--version").output().ok()?;
+    let is_1_1 = version.stdout.starts_with(b"runc version 1.1.");
+    if !is_1_1 {
+        eprintln!("skipped: the comparison needs runc 1.1, and another is installed");
+    }
+    is_1_1.then_some(program)
 }

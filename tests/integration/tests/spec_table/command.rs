@@ -7,8 +7,6 @@ use std::process::Command;
 use integration::{binary, require};
 use serde_json::Value;
 
-use super::runner::runc_1_1;
-
 /// What `spec` of a runtime writes.
 #[allow(clippy::unwrap_used, reason = "a test stands on it")]
 fn written_by(program: &Path, options: &[&str]) -> Value {
@@ -25,7 +23,7 @@ fn written_by(program: &Path, options: &[&str]) -> Value {
 
 #[test]
 fn it_writes_what_runc_writes() {
-    let Some(runc) = runc_1_1().filter(|_| require::root()) else {
+    let Some(runc) = require::runc_1_1().filter(|_| require::root()) else {
         return;
     };
     let ours = binary::runtime_under_test().unwrap();

@@ -30,7 +30,7 @@ pub fn check(rows: &[Row]) {
         return;
     };
     let ours = Subject::new(&host, OURS, binary::runtime_under_test().unwrap());
-    let runc = runc_1_1().map(|program| Subject::new(&host, "runc", program));
+    let runc = require::runc_1_1().map(|program| Subject::new(&host, "runc", program));
     let failures: Vec<String> = rows
         .iter()
         .flat_map(|row| {
@@ -72,20 +72,6 @@ fn differs_from_runc(row: &Row, seen: &Seen) -> Option<String> {
         return None;
     };
     Some(format!("{}: {what}: {}", row.name, seen.says))
-}
-
-/// Debian 12's runc, where it is installed. What others make of a row is not written down.
-pub fn runc_1_1() -> Option<PathBuf> {
-    if !require::programs(&["runc"]) {
-        return None;
-    }
-    let program = require::find("runc")?;
-    let version = Command::new(&program).arg("--version").output().ok()?;
-    let is_1_1 = version.stdout.starts_with(b"runc version 1.1.");
-    if !is_1_1 {
-        eprintln!("skipped: the comparison needs runc 1.1, and another is installed");
-    }
-    is_1_1.then_some(program)
 }
 
 /// A runtime with a bundle of its own, whose config.json each row replaces.
