@@ -28,7 +28,7 @@ struct Bundle(PathBuf);
 
 impl Bundle {
     fn new(change: impl FnOnce(&mut Value)) -> Self {
-        let dir = PathBuf::from("/run/selinux-bundle");
+        let dir = PathBuf::from("/var/lib/selinux-bundle");
         let _ = fs::remove_dir_all(&dir);
         let bin = dir.join("rootfs/bin");
         fs::create_dir_all(&bin).unwrap();
