@@ -28,12 +28,20 @@ pub fn runtime_under_test() -> Result<PathBuf> {
 /// The program `name` of this workspace's package `package`, from the profile that the
 /// tests were built with.
 ///
+/// Where `AMD_TEST_PROGRAMS` names a directory, it is taken from there as it is: on a machine
+/// that has neither cargo nor the sources.
+///
 /// Cargo builds the binaries of a package for that package's tests alone, and these are
 /// another's; asking cargo each time would make every test wait for its lock.
 ///
 /// # Errors
-/// Where cargo cannot build it.
+/// Where cargo cannot build it, or it is not in that directory.
 pub fn ours(package: &str, name: &str) -> Result<PathBuf> {
+    if let Some(dir) = env::var_os("AMD_TEST_PROGRAMS") {
+        let program = Path::new(&dir).join(name);
+        return fs::canonicalize(&program)
+            .with_context(|| format!("no program {}", program.display()));
+    }
     let profile = profile_dir()?;
     let program = profile.join(name);
     if !up_to_date(&program) {

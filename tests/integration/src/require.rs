@@ -9,7 +9,8 @@ use std::process::Command;
 use crate::capabilities;
 use crate::host::{Cgroups, Host, SimulatedHost};
 
-/// A simulated host of a preset, where the machine can have one.
+/// A simulated host of a preset, where the machine can have one. A test that looks into hierarchies
+/// of cgroup v1 asks [`cgroup_v1`], too.
 ///
 /// # Panics
 /// When there is no such preset, or the host does not start.
@@ -17,8 +18,34 @@ use crate::host::{Cgroups, Host, SimulatedHost};
 #[allow(clippy::unwrap_used, reason = "a fixture that fails ends its test")]
 pub fn host(preset: &str, cgroups: Cgroups) -> Option<SimulatedHost> {
     let machine = Host::preset(preset).unwrap();
-    let can = root() && programs(&["busybox"]) && (cgroups == Cgroups::V2 || cgroup_v1());
+    let can = root() && programs(&["busybox"]);
     can.then(|| SimulatedHost::start(&machine, cgroups).unwrap())
+}
+
+/// As [`host`], and none with v1 where the machine has none: for what is tested on each of the two.
+///
+/// # Panics
+/// As [`host`].
+#[track_caller]
+pub fn host_with(preset: &str, cgroups: Cgroups) -> Option<SimulatedHost> {
+    let can = cgroups == Cgroups::V2 || cgroup_v1();
+    can.then(|| host(preset, cgroups)).flatten()
+}
+
+/// A simulated host on cgroup v2, where the machine's controllers are on v2: beside v1 it has none.
+/// Such a machine is skipped in CI, too.
+///
+/// # Panics
+/// As [`host`].
+#[track_caller]
+pub fn host_with_unified_controllers(preset: &str) -> Option<SimulatedHost> {
+    let path = "/sys/fs/cgroup/cgroup.controllers";
+    let controllers = fs::read_to_string(path).unwrap_or_default();
+    if !controllers.split_whitespace().any(|name| name == "memory") {
+        eprintln!("skipped: needs a machine with the controllers of cgroup v2");
+        return None;
+    }
+    host(preset, Cgroups::V2)
 }
 
 /// Whether the effective user is root, as simulated hosts need.

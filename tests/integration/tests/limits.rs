@@ -4,5 +4,7 @@
 mod create;
 #[path = "limits/fixture.rs"]
 mod fixture;
+#[path = "limits/unified.rs"]
+mod unified;
 #[path = "limits/update.rs"]
 mod update;

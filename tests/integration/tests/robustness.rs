@@ -64,7 +64,9 @@ fn codes(children: Vec<Child>) -> BTreeMap<i32, usize> {
 
 #[allow(clippy::unwrap_used, reason = "a test stands on it")]
 fn a_killed_create_is_cleared(cgroups: Cgroups, clear: impl Fn(&Runtime<'_>, &Bundle<'_>)) {
-    let Some(host) = host(cgroups) else { return };
+    let Some(host) = require::host_with(mi300x::PRESET, cgroups) else {
+        return;
+    };
     if !require::programs(&["strace"]) {
         return;
     }
@@ -292,7 +294,9 @@ fn a_stranger_that_has_the_pid_of_a_dead_init_is_left_alone() {
 #[test]
 fn a_cgroup_that_is_in_use_is_refused_and_its_processes_live_on() {
     for cgroups in [Cgroups::V1, Cgroups::V2] {
-        let Some(host) = host(cgroups) else { return };
+        let Some(host) = require::host_with(mi300x::PRESET, cgroups) else {
+            continue;
+        };
         let runtime = Runtime::under_test(&host);
         let path = format!("{}/shared", host.cgroup());
         let sleeper = Spec::docker().cgroups_path(&path).args(&["sleep", "1000"]);

@@ -167,7 +167,9 @@ fn delete_by_force_ends_a_create_and_a_start_that_hang() {
         (Cgroups::V2, "createRuntime"),
         (Cgroups::V1, "poststart"),
     ] {
-        let Some(host) = host(cgroups) else { return };
+        let Some(host) = require::host_with(mi300x::PRESET, cgroups) else {
+            continue;
+        };
         let runtime = Runtime::under_test(&host);
         let spec = sleeper().hook(point, "/bin/sh", &["sh", "-c", HANG]);
         let bundle = Bundle::new(&host, ID, spec);
@@ -193,7 +195,9 @@ fn delete_by_force_kills_what_is_frozen_below_the_container() {
         (Cgroups::V1, "freezer", "freezer.state", "FROZEN"),
         (Cgroups::V2, ".", "cgroup.freeze", "1"),
     ] {
-        let Some(host) = host(cgroups) else { return };
+        let Some(host) = require::host_with(mi300x::PRESET, cgroups) else {
+            continue;
+        };
         let runtime = Runtime::under_test(&host);
         // Without a PID namespace of its own the process does not die with the init.
         let spec = Spec::minimal()

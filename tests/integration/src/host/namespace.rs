@@ -23,7 +23,7 @@ use crate::cgroup;
 /// What is mounted at /sys/fs/cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cgroups {
-    /// What the machine has: v1 hierarchies, or v1 and an unified one beside them.
+    /// What the machine has: v1 hierarchies, v1 and an unified one beside them, or that one alone.
     V1,
     /// The unified hierarchy alone.
     V2,

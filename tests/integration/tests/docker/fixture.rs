@@ -16,7 +16,7 @@ pub fn host() -> Option<SimulatedHost> {
     if !require::programs(&docker::PROGRAMS) {
         return None;
     }
-    require::host(mi300x::PRESET, crate::CGROUPS)
+    require::host_with(mi300x::PRESET, crate::CGROUPS)
 }
 
 /// A docker on the host, with the runtime under test.

@@ -6,6 +6,7 @@ use integration::bundle::Bundle;
 use integration::host::Cgroups;
 use integration::runtime::Runtime;
 use integration::spec::Spec;
+use integration::{mi300x, require};
 use serde_json::json;
 
 use crate::fixture::{ID, dir, host, sleeper, value};
@@ -53,7 +54,7 @@ fn limits_of_the_spec_are_set() {
 /// As runc has it: no process at all would not be a container.
 #[test]
 fn a_limit_of_no_tasks_is_one_task() {
-    let Some(host) = host(Cgroups::V1) else {
+    let Some(host) = require::host(mi300x::PRESET, Cgroups::V1) else {
         return;
     };
     let runtime = Runtime::under_test(&host);
@@ -107,7 +108,7 @@ fn a_limit_that_cannot_be_set_leaves_no_container() {
             "must be a file name (no slashes)",
         ),
     ] {
-        let Some(host) = host(cgroups) else { return };
+        let Some(host) = host(cgroups) else { continue };
         let runtime = Runtime::under_test(&host);
         let mut spec = sleeper();
         for (section, value) in limit.as_object().unwrap() {
@@ -155,7 +156,7 @@ fn a_container_is_in_its_cgroup_of_every_hierarchy() {
 #[test]
 fn a_container_with_a_cgroup_namespace_is_at_the_root_of_every_hierarchy() {
     for cgroups in [Cgroups::V1, Cgroups::V2] {
-        let Some(host) = host(cgroups) else { return };
+        let Some(host) = host(cgroups) else { continue };
         let spec = Spec::docker()
             .push("/linux/namespaces", json!({"type": "cgroup"}))
             .args(&["cat", "/proc/self/cgroup"]);
@@ -202,7 +203,7 @@ fn a_frozen_cgroup_is_refused_and_left() {
         (Cgroups::V1, "freezer", "freezer.state", "FROZEN"),
         (Cgroups::V2, ".", "cgroup.freeze", "1"),
     ] {
-        let Some(host) = host(cgroups) else { return };
+        let Some(host) = host(cgroups) else { continue };
         let runtime = Runtime::under_test(&host);
         let dir = dir(&host, hierarchy);
         host.inside(|| {
@@ -223,7 +224,7 @@ fn a_frozen_cgroup_is_refused_and_left() {
 /// An image decides how much that is.
 #[test]
 fn what_is_copied_from_the_image_into_a_tmpfs_counts_against_the_memory_of_the_container() {
-    let Some(host) = host(Cgroups::V1) else {
+    let Some(host) = require::host(mi300x::PRESET, Cgroups::V1) else {
         return;
     };
     let runtime = Runtime::under_test(&host);

@@ -3,33 +3,12 @@
 use std::fs;
 
 use integration::bundle::Bundle;
-use integration::host::{Cgroups, SimulatedHost};
-use integration::outcome::Outcome;
+use integration::host::Cgroups;
 use integration::runtime::Runtime;
-use serde_json::{Value, json};
+use integration::{mi300x, require};
+use serde_json::json;
 
-use crate::fixture::{ID, host, sleeper, value};
-
-fn update(runtime: &Runtime<'_>, options: &str) -> Outcome {
-    let words = options.split_whitespace();
-    runtime.call(
-        &["update"]
-            .into_iter()
-            .chain(words)
-            .chain([ID])
-            .collect::<Vec<_>>(),
-    )
-}
-
-#[track_caller]
-#[allow(clippy::unwrap_used, reason = "a test stands on it")]
-fn update_from_file(host: &SimulatedHost, runtime: &Runtime<'_>, resources: &Value) -> Outcome {
-    let path = "/run/bundles/resources.json";
-    host.inside(|| fs::write(path, resources.to_string()))
-        .unwrap()
-        .unwrap();
-    runtime.call(&["update", "--resources", path, ID])
-}
+use crate::fixture::{ID, block_device, host, sleeper, update, update_from_file, value};
 
 #[test]
 fn every_option_sets_its_limit() {
@@ -136,21 +115,6 @@ fn block_devices_are_throttled_one_by_one() {
     assert_eq!(left, format!("{major}:{minor} 10485760"));
 }
 
-/// The numbers of a whole block device of this machine.
-fn block_device() -> Option<(u32, u32)> {
-    let mut entries = fs::read_dir("/sys/block").ok()?.flatten();
-    entries.find_map(|entry| {
-        let name = entry.file_name();
-        let name = name.to_str()?;
-        if name.starts_with("loop") || name.starts_with("ram") {
-            return None;
-        }
-        let dev = fs::read_to_string(entry.path().join("dev")).ok()?;
-        let (major, minor) = dev.trim().split_once(':')?;
-        Some((major.parse().ok()?, minor.parse().ok()?))
-    })
-}
-
 #[test]
 fn an_update_that_fails_changes_nothing() {
     let Some(host) = host(Cgroups::V1) else {
@@ -224,7 +188,7 @@ fn what_cannot_be_applied_is_an_error() {
             "controller \"nothing\" not available",
         ),
     ] {
-        let Some(host) = host(cgroups) else { return };
+        let Some(host) = host(cgroups) else { continue };
         let runtime = Runtime::under_test(&host);
         runtime.up(&Bundle::new(&host, ID, sleeper()));
         let stderr = update_from_file(&host, &runtime, &resources).fails(1);
@@ -251,7 +215,7 @@ fn a_limit_of_a_controller_that_is_missing_is_an_error() {
 
 #[test]
 fn schemas_of_resctrl_are_refused() {
-    let Some(host) = host(Cgroups::V1) else {
+    let Some(host) = require::host(mi300x::PRESET, Cgroups::V1) else {
         return;
     };
     let runtime = Runtime::under_test(&host);
@@ -281,7 +245,7 @@ fn names_of_limits_are_taken_in_any_case() {
 
 #[test]
 fn a_paused_container_can_be_updated_and_stays_paused() {
-    let Some(host) = host(Cgroups::V1) else {
+    let Some(host) = require::host(mi300x::PRESET, Cgroups::V1) else {
         return;
     };
     let runtime = Runtime::under_test(&host);
@@ -296,7 +260,7 @@ fn a_paused_container_can_be_updated_and_stays_paused() {
 
 #[test]
 fn a_stopped_container_cannot_be_updated() {
-    let Some(host) = host(Cgroups::V1) else {
+    let Some(host) = require::host(mi300x::PRESET, Cgroups::V1) else {
         return;
     };
     let runtime = Runtime::under_test(&host);

@@ -29,7 +29,7 @@ pub fn host() -> Option<SimulatedHost> {
     if !require::programs(&["setpriv", "unshare"]) {
         return None;
     }
-    let host = require::host(integration::mi300x::PRESET, crate::CGROUPS)?;
+    let host = require::host_with(integration::mi300x::PRESET, crate::CGROUPS)?;
     let ours = binary::runtime_under_test().unwrap();
     host.inside(|| {
         fs::create_dir(HOME).unwrap();

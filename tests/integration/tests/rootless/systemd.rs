@@ -37,6 +37,9 @@ impl<'h> UserManager<'h> {
             // As on a host that is booted with systemd.
             fs::create_dir_all("/run/systemd/system").unwrap();
             fs::create_dir_all(cgroup.join("commands")).unwrap();
+            // As systemd does above a user's manager; beside v1 there is no such controller.
+            let above = cgroup.with_file_name("cgroup.subtree_control");
+            let _ = fs::write(above, "+memory +pids");
             for file in ["", "cgroup.procs", "cgroup.subtree_control", "commands"] {
                 chown(cgroup.join(file), Some(UID), Some(UID)).unwrap();
             }
@@ -152,7 +155,8 @@ fn limits_are_those_of_the_scope() {
         return;
     };
     let scope = systemd.scope("c");
-    let controllers = host.inside(|| fs::read_to_string("/sys/fs/cgroup/cgroup.controllers"));
+    let delegated = systemd.cgroup.join("cgroup.controllers");
+    let controllers = host.inside(|| fs::read_to_string(delegated));
     if !controllers.unwrap().unwrap().contains("pids") {
         eprintln!("skipped: needs the controller pids on cgroup v2");
         return;

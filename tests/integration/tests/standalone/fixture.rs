@@ -13,7 +13,7 @@ pub const TWO_GPUS: &str = "AMD_VISIBLE_DEVICES=0,1";
 
 /// A host of eight GPUs, where the machine can have one.
 pub fn host() -> Option<SimulatedHost> {
-    require::host(mi300x::PRESET, crate::CGROUPS)
+    require::host_with(mi300x::PRESET, crate::CGROUPS)
 }
 
 /// A container that sleeps until it is killed.

@@ -8,7 +8,8 @@ use serial_test::serial;
 use super::machine::{GRANTED, IMAGE, PROBE, RUNTIME, in_vm, ok, run};
 
 const NAME: &str = "counter";
-const COUNT: &str = "n=0; while sleep 0.2; do n=$((n + 1)); echo $n >/count; done";
+/// Whoever reads the number reads all of it.
+const COUNT: &str = "n=0; while sleep 0.2; do n=$((n + 1)); echo $n >/next; mv /next /count; done";
 
 /// A container that is removed when it is dropped.
 struct Counter;

@@ -112,9 +112,22 @@ fn probe_of(uuid: &str) -> String {
 #[test]
 #[serial]
 fn a_swarm_service_gets_the_gpu_that_it_reserved_and_no_other() {
+    if in_vm() {
+        a_swarm_service_gets_its_gpu("systemd");
+    }
+}
+
+#[test]
+#[serial]
+fn under_the_cgroupfs_driver_a_swarm_service_gets_the_gpu_that_it_reserved_and_no_other() {
     if !in_vm() {
         return;
     }
+    let _daemon = Daemon::with(&json!({"exec-opts": ["native.cgroupdriver=cgroupfs"]}));
+    a_swarm_service_gets_its_gpu("cgroupfs");
+}
+
+fn a_swarm_service_gets_its_gpu(driver: &str) {
     let _daemon = Daemon::configured_by(&[
         "amd-ctk",
         "runtime",
@@ -123,6 +136,7 @@ fn a_swarm_service_gets_the_gpu_that_it_reserved_and_no_other() {
         "--swarm",
         "--set-as-default",
     ]);
+    assert!(ok(&["docker", "info"]).contains(&format!("Cgroup Driver: {driver}")));
     ok(&["docker", "swarm", "init", "--advertise-addr", "127.0.0.1"]);
     let _swarm = Swarm;
     ok(&[

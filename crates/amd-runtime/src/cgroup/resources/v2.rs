@@ -134,9 +134,10 @@ fn swap_max(
         (Some(-1), None) => return Ok(Some(-1)),
         (_, Some(-1)) => return Ok(Some(-1)),
         (Some(limit), Some(total)) => (limit, total),
+        // Of a cgroup without a limit of memory runc knows none to subtract, either.
         (None, Some(total)) => match current("memory.max") {
-            Some(limit) => (limit, total),
-            None => return invalid("unable to set swap limit without memory limit"),
+            Some(limit @ 0..) => (limit, total),
+            _ => return invalid("unable to set swap limit without memory limit"),
         },
         (Some(limit), None) => match (current("memory.max"), current("memory.swap.max")) {
             (Some(old @ 0..), Some(swap @ 0..)) => (limit, old.saturating_add(swap)),

@@ -71,6 +71,11 @@ fn swap_is_a_limit_of_its_own() {
             "unable to set swap limit without memory limit",
         ),
         (
+            json!({"swap": 5}),
+            &file("max", "max"),
+            "unable to set swap limit without memory limit",
+        ),
+        (
             json!({"limit": 9, "swap": 5}),
             &none,
             "memory+swap limit should be >= memory limit",
