@@ -390,6 +390,9 @@ fn an_executed_process_that_names_no_capabilities_has_the_containers() {
 
 #[test]
 fn on_v1_a_container_sees_its_own_cgroup_alone_and_cannot_write_there() {
+    if !require::cgroup_v1() {
+        return;
+    }
     let Some(host) = host() else { return };
     let spec = Spec::docker().sh("grep ' - cgroup ' /proc/self/mountinfo | cut -d' ' -f4,6");
     let seen = Runtime::under_test(&host)
