@@ -251,7 +251,7 @@ pub fn told(spec: &Value, hooks: &Value) -> Value {
         }
     }
     if let Some(linux) = told["linux"].as_object_mut() {
-        for field in ["seccomp", "personality", "memoryPolicy"] {
+        for field in ["seccomp", "personality", "memoryPolicy", "mountLabel"] {
             linux.remove(field);
         }
     }
