@@ -17,6 +17,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use libcgroups::common::{CgroupSetup, DEFAULT_CGROUP_ROOT, get_cgroup_setup};
+use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 
 use super::paths::HYBRID;
@@ -112,7 +113,7 @@ impl Cover {
     /// Where to unmount, once, to see all cgroups again.
     pub fn top(&self) -> Option<&Path> {
         match self.root {
-            Root::AsItIs => self.procs.as_deref(),
+            Root::AsItIs => self.procs.as_deref()?.parent(),
             _ => Some(Path::new(DEFAULT_CGROUP_ROOT)),
         }
     }
@@ -123,7 +124,12 @@ impl Cover {
         // What is mounted below goes to no other namespace.
         mount(NONE, root, NONE, MsFlags::MS_SLAVE, NONE)?;
         match &self.root {
-            Root::AsItIs => {}
+            Root::AsItIs => {
+                if let Some(dir) = self.top() {
+                    mount(Some(dir), dir, NONE, MsFlags::MS_BIND, NONE)?;
+                    keep_from_killing(dir)?;
+                }
+            }
             Root::Unified { path, read_only } => {
                 mount(Some(path), root, NONE, MsFlags::MS_BIND, NONE)?;
                 mount(NONE, root, NONE, MsFlags::MS_PRIVATE, NONE)?;
@@ -143,6 +149,24 @@ impl Cover {
             Some(procs) => mount(Some("/dev/null"), procs, NONE, MsFlags::MS_BIND, NONE),
             None => Ok(()),
         }
+    }
+}
+
+/// libcontainer kills all that is in the cgroup of a container that it could not build: the process
+/// that it runs in, where that was born there, and its answer with it. A file that nobody can write
+/// to makes it give up.
+fn keep_from_killing(dir: &Path) -> nix::Result<()> {
+    let events = dir.join("cgroup.events");
+    match mount(
+        Some(&events),
+        &dir.join("cgroup.kill"),
+        NONE,
+        MsFlags::MS_BIND,
+        NONE,
+    ) {
+        // Before Linux 5.14 there is none, and it kills by the list that it is not shown.
+        Err(Errno::ENOENT) => Ok(()),
+        mounted => mounted,
     }
 }
 
@@ -202,7 +226,7 @@ mod tests {
             (CgroupSetup::Legacy, cgroup(&v1, &hybrid[..1])),
         ];
         let expected = [
-            ("/a/b", "/sys/fs/cgroup/a/b/cgroup.procs"),
+            ("/a/b", "/sys/fs/cgroup/a/b"),
             ("/a/b", "/sys/fs/cgroup"),
             ("/", "/sys/fs/cgroup"),
         ];

@@ -123,9 +123,10 @@ fn own_cgroup(plan: &Plan) -> Option<PathBuf> {
     if plan.namespaces & libc::CLONE_NEWCGROUP == 0 {
         return None;
     }
-    let dir = plan.cgroup_cover.as_deref()?.parent()?;
+    let dir = plan.cgroup_cover.as_deref()?;
     let below = dir.strip_prefix(DEFAULT_CGROUP_ROOT).ok()?;
-    Some(Path::new("/").join(below))
+    let is_below = !below.as_os_str().is_empty();
+    is_below.then(|| Path::new("/").join(below))
 }
 
 /// Not so where cgroups are not hidden, since libcontainer then works in the runtime's own mount
