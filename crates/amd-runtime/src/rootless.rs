@@ -124,8 +124,8 @@ pub(crate) fn user_outside() -> u32 {
     outside_of(&map, own).unwrap_or(own)
 }
 
-/// What a uid_map makes of `id`.
-fn outside_of(map: &str, id: u32) -> Option<u32> {
+/// What a uid_map or gid_map makes of `id` (user_namespaces(7)).
+pub(crate) fn outside_of(map: &str, id: u32) -> Option<u32> {
     map.lines().find_map(|line| {
         let mut fields = line.split_whitespace().map(str::parse::<u32>);
         let (inside, outside, size) = (
@@ -184,5 +184,22 @@ mod tests {
     fn never_means_that_all_is_enforced() {
         assert!(!Rootless::Never.tolerates_missing_rules());
         assert!(!Rootless::Never.tolerates_missing_cgroups());
+    }
+
+    #[test]
+    fn ids_are_those_of_the_line_that_has_them() {
+        let map = "         0     100000      65536\n     70000       5000          1\n";
+        for (inside, outside) in [
+            (0, Some(100_000)),
+            (109, Some(100_109)),
+            (65535, Some(165_535)),
+            (65536, None),
+            (70000, Some(5000)),
+            (70001, None),
+        ] {
+            assert_eq!(outside_of(map, inside), outside, "{inside}");
+        }
+        assert_eq!(outside_of("0 4294967295 2\n", 1), None);
+        assert_eq!(outside_of("", 0), None);
     }
 }

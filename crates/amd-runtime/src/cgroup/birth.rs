@@ -97,13 +97,13 @@ impl Birthplace {
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use nix::sys::wait::{WaitStatus, waitpid};
 
     use super::*;
 
     /// The v2 cgroup of this process, where v2 is mounted as usual.
-    fn own_cgroup() -> Option<PathBuf> {
+    pub(crate) fn own_cgroup() -> Option<PathBuf> {
         let own = std::fs::read_to_string("/proc/self/cgroup").ok()?;
         let below = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
         let mounts = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];

@@ -73,8 +73,7 @@ impl Cover {
     }
 
     /// For a container in `cgroup`, whose directories exist when the cover is entered, on a host that
-    /// is set up so. `None` where
-    /// cgroups are not where libcontainer looks for them.
+    /// is set up so. `None` where cgroups are not where libcontainer looks for them.
     pub fn on(setup: &CgroupSetup, cgroup: &Cgroup) -> Option<Self> {
         let root = Path::new(DEFAULT_CGROUP_ROOT);
         let below = |dirs: &[PathBuf], mount: &str| {

@@ -152,9 +152,8 @@ impl Drop for Heir {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
+    use crate::cgroup::birth::tests::own_cgroup;
 
     #[test]
     fn an_answer_is_read_as_it_was_written_and_half_of_one_is_none() {
@@ -173,12 +172,7 @@ mod tests {
 
     /// Where this process is already; `None` without v2.
     fn here() -> Option<Birthplace> {
-        let own = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-        let below = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
-        let mounts = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
-        let mut dirs = mounts.iter().map(|mount| Path::new(mount).join(below));
-        let dir = dirs.find(|dir| dir.join("cgroup.controllers").exists())?;
-        Birthplace::open(&dir).ok()
+        Birthplace::open(&own_cgroup()?).ok()
     }
 
     #[test]

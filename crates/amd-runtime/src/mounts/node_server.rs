@@ -5,7 +5,6 @@
 //! them). Who serves mount sources has the host's rights: it makes the nodes in a file system
 //! of the host, with the owner that the spec names as the container's user namespace maps it.
 
-use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,6 +19,7 @@ use nix::unistd::{Gid, Pid, Uid, fchownat};
 use super::attach::new_mount;
 use super::plan::Device;
 use crate::mount_api;
+use crate::rootless::outside_of;
 
 /// What is covered for a moment: before Linux 6.15 a detached mount has no copies. All hosts have
 /// it. The mount namespace is the container's, from which nothing propagates to the host's, and the
@@ -33,8 +33,8 @@ const COVERED: &str = "/dev";
 pub fn make(device: &Device, label: Option<&str>, init: Pid) -> io::Result<OwnedFd> {
     let ids = |file: &str| fs::read_to_string(format!("/proc/{init}/{file}"));
     let unmapped = || io::Error::from(Errno::EPERM);
-    let uid = on_host(&ids("uid_map")?, device.uid).ok_or_else(unmapped)?;
-    let gid = on_host(&ids("gid_map")?, device.gid).ok_or_else(unmapped)?;
+    let uid = outside_of(&ids("uid_map")?, device.uid).ok_or_else(unmapped)?;
+    let gid = outside_of(&ids("gid_map")?, device.gid).ok_or_else(unmapped)?;
 
     let mut options = vec!["mode=0700".to_owned(), "nr_inodes=2".to_owned()];
     options.extend(super::attach::label_option(label));
@@ -63,40 +63,7 @@ pub fn make(device: &Device, label: Option<&str>, init: Pid) -> io::Result<Owned
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let covered = open(COVERED, flags, Mode::empty())?;
     mount_api::attach(made.as_fd(), covered.as_fd())?;
-    let node = mount_api::clone_tree(made.as_fd(), &CString::from(name), false);
+    let node = mount_api::clone_tree(made.as_fd(), name, false);
     umount2(COVERED, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW)?;
     node
-}
-
-/// The host's id for one of a user namespace (user_namespaces(7), "uid_map").
-fn on_host(map: &str, id: u32) -> Option<u32> {
-    map.lines().find_map(|line| {
-        let mut fields = line.split_whitespace().map(|field| field.parse::<u32>());
-        let mut next = || fields.next()?.ok();
-        let (inside, outside, length) = (next()?, next()?, next()?);
-        let offset = id.checked_sub(inside).filter(|offset| *offset < length)?;
-        outside.checked_add(offset)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_are_those_of_the_host() {
-        let map = "         0     100000      65536\n     70000       5000          1\n";
-        for (inside, outside) in [
-            (0, Some(100_000)),
-            (109, Some(100_109)),
-            (65535, Some(165_535)),
-            (65536, None),
-            (70000, Some(5000)),
-            (70001, None),
-        ] {
-            assert_eq!(on_host(map, inside), outside, "{inside}");
-        }
-        assert_eq!(on_host("0 4294967295 2\n", 1), None);
-        assert_eq!(on_host("", 0), None);
-    }
 }
