@@ -3,6 +3,7 @@
 use discovery::edits::{ContainerEdits, DeviceNode};
 use serde_json::{Value, json};
 
+use crate::device_cgroup::{Access, DeviceKind, DeviceRule};
 use crate::spec::{SpecError, array, object};
 
 /// A spec with the device nodes of `edits` added, allowed, and made accessible.
@@ -28,7 +29,7 @@ pub fn inject(mut spec: Value, edits: &ContainerEdits, gids: &[u32]) -> Result<V
         }
     }
     let rules = array(object(linux, "resources")?, "devices")?;
-    rules.extend(edits.device_nodes.iter().map(allow_rule));
+    rules.extend(rules_of(edits).map(DeviceRule::to_spec));
     add_gids(object(&mut spec, "process")?, gids)?;
     Ok(spec)
 }
@@ -78,22 +79,26 @@ fn has_node(devices: &[Value], node: &DeviceNode) -> Result<bool, SpecError> {
     )))
 }
 
-fn device(node: &DeviceNode) -> Value {
-    json!({
-        "path": node.path,
-        "type": "c",
-        "major": node.major,
-        "minor": node.minor,
-        "fileMode": node.mode,
-        "uid": node.uid,
-        "gid": node.gid,
+/// The rules that [`inject`] adds, in their order.
+pub fn rules_of(edits: &ContainerEdits) -> impl Iterator<Item = DeviceRule> {
+    edits.device_nodes.iter().map(|node| {
+        let (major, minor) = (Some(node.major), Some(node.minor));
+        DeviceRule::new(true, DeviceKind::Char, major, minor, Access::ALL)
     })
 }
 
-fn allow_rule(node: &DeviceNode) -> Value {
-    json!({
-        "allow": true, "type": "c", "major": node.major, "minor": node.minor, "access": "rwm",
-    })
+fn device(node: &DeviceNode) -> Value {
+    // Not by `json!`, whose objects grow: there are 129 of them with 64 GPUs.
+    let fields = [
+        ("path", json!(node.path)),
+        ("type", json!("c")),
+        ("major", json!(node.major)),
+        ("minor", json!(node.minor)),
+        ("fileMode", json!(node.mode)),
+        ("uid", json!(node.uid)),
+        ("gid", json!(node.gid)),
+    ];
+    fields.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::access::Access;
 
@@ -94,15 +94,18 @@ impl DeviceRule {
         if self.kind == DeviceKind::All {
             return json!({"allow": self.allow, "type": "a", "access": "rwm"});
         }
-        let mut entry = json!({"allow": self.allow, "type": self.kind.letter().to_string()});
+        let mut entry = Map::with_capacity(5);
+        let mut set = |name: &str, value| entry.insert(name.to_owned(), value);
+        set("allow", self.allow.into());
+        set("type", self.kind.letter().to_string().into());
         if let Some(major) = self.major {
-            entry["major"] = major.into();
+            set("major", major.into());
         }
         if let Some(minor) = self.minor {
-            entry["minor"] = minor.into();
+            set("minor", minor.into());
         }
-        entry["access"] = self.access.to_string().into();
-        entry
+        set("access", self.access.to_string().into());
+        entry.into()
     }
 }
 

@@ -6,7 +6,6 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use libcontainer::oci_spec::runtime::Spec;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use protobuf::MessageField;
 use rust_criu::rust_criu_protobuf::rpc::{Criu_opts, Criu_req, Criu_req_type, Criu_resp};
@@ -20,8 +19,7 @@ use crate::checkpoint::{
 };
 use crate::error::{Error, Result};
 use crate::mounts::external::external;
-use crate::process::known_to_oci_spec;
-use crate::spec::typed;
+use crate::process::typed_spec;
 
 const LOG: &str = "dump.log";
 
@@ -47,7 +45,7 @@ impl Runtime {
         let criu = Criu::new(options.criu.program.as_deref());
         criu.check_version()?;
         criu.check_features(options.pre_dump, options.criu.lazy_pages)?;
-        let spec = read_spec(&dir)?;
+        let mut spec = read_spec(&dir)?;
         let mut opts = options.criu.told(LOG, &spec["annotations"]);
         let _dirs = open_dirs(&mut opts, &options.criu)?;
         if let Some(parent) = &options.parent_path {
@@ -63,7 +61,7 @@ impl Runtime {
             false => Criu_req_type::DUMP,
         };
         if !options.pre_dump {
-            let typed = typed::<Spec>("config.json", &known_to_oci_spec(&spec))?;
+            let typed = typed_spec(&mut spec)?;
             let external = external(&typed, &record.rootfs, &record.bundle)?;
             let root = PathBuf::from(format!("/proc/{}/root", init.pid));
             outside::name_mounts(&mut opts, &spec, &external, &root);

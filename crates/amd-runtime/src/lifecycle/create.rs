@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use libcontainer::oci_spec::runtime::Spec;
 use serde_json::{Value, json};
 
 use super::born::build_at;
@@ -14,6 +13,7 @@ use super::loopback;
 use super::named_namespaces::NamedNamespaces;
 use super::rights::must_be_in;
 use super::settle::{OnRecord, Settled};
+use super::specs::{tell_cgroup, without_devices, write_spec};
 use super::{ContainerId, Runtime, write_pid};
 use crate::cgroup::birth::Birthplace;
 use crate::cgroup::head_start::{self, HeadStart};
@@ -27,11 +27,11 @@ use crate::keyring::join_session;
 use crate::mounts::{self, Circumstances, Handover};
 use crate::process::exec::send_pidfd;
 use crate::process::{
-    Init, Plan, connect, descriptors, known_to_oci_spec, reset_affinity_of_init, set_limits, told,
+    Init, Plan, connect, descriptors, reset_affinity_of_init, set_limits, told, typed_spec,
 };
 use crate::seccomp;
-use crate::spec::{Bundle, has_new_namespace, typed};
-use crate::state::{Liveness, Phase, ProcessRef, write_atomically};
+use crate::spec::{Bundle, has_new_namespace};
+use crate::state::{Liveness, Phase, ProcessRef};
 
 /// How a container is created.
 #[derive(Clone, Debug, Default)]
@@ -92,8 +92,9 @@ impl Runtime {
         }
         let hooks = Hooks::of(&settled.spec)?;
         // libcontainer reads it so, and would name a line of a file that nobody knows.
-        let typed = typed::<Spec>("config.json", &known_to_oci_spec(&settled.spec))?;
-        let whole = settled.spec.clone();
+        let typed = typed_spec(&mut settled.spec)?;
+        let rest = without_devices(&mut settled.spec);
+        let whole = std::mem::replace(&mut settled.spec, rest);
         // Those of the spec are run by us.
         settled.spec["hooks"] = Value::Null;
         let joining = match settled.cgroup.is_none() {
@@ -303,25 +304,6 @@ fn check_terminal(terminal: bool, console_socket: bool) -> Result<()> {
         )),
         _ => Ok(()),
     }
-}
-
-/// Names a cgroup that systemd has made: libcontainer is told of no systemd.
-fn tell_cgroup(spec: &mut Value, dir: &Path) {
-    let root = libcgroups::common::DEFAULT_CGROUP_ROOT;
-    let below = dir.strip_prefix(root).unwrap_or(dir);
-    spec["linux"]["cgroupsPath"] = Path::new("/").join(below).to_string_lossy().into();
-}
-
-/// Writes a spec: the effective one, and what libcontainer is told of it, which it reads
-/// from a file only (youki#2786). The caller's bundle is not ours to change.
-pub(super) fn write_spec(path: &Path, spec: &Value) -> Result<()> {
-    let io = |source| Error::Io {
-        what: "cannot write",
-        path: path.to_owned(),
-        source,
-    };
-    let json = serde_json::to_vec(spec).map_err(|err| io(err.into()))?;
-    write_atomically(path, &json).map_err(io)
 }
 
 #[cfg(test)]

@@ -6,13 +6,13 @@ use std::time::Duration;
 use libcontainer::config::YoukiConfig;
 use serde_json::Value;
 
-use super::exec::read_spec;
+use super::exec::read_hooks;
 use super::status::Status;
 use super::undo::recover;
 use super::{ContainerId, Runtime};
 use crate::cgroup::{CgroupError, fs_driver_cgroup};
 use crate::error::{Error, Result};
-use crate::hooks::{self, HookState, Hooks, When};
+use crate::hooks::{self, HookState, When};
 use crate::spec::effective::cgroups_path;
 use crate::state::{ContainerDir, LOCK_PATIENCE, LockKind, Record, StateError, read_regular};
 
@@ -106,8 +106,7 @@ fn cgroups_path_on_file(dir: &ContainerDir) -> Option<PathBuf> {
 /// Runs the hooks that the spec has for after the container; as with runc, one that
 /// fails is logged and changes nothing (OCI runtime spec, "Poststop").
 fn run_poststop_hooks(dir: &ContainerDir, record: &Record) {
-    let hooks = read_spec(dir).ok().and_then(|spec| Hooks::of(&spec).ok());
-    let Some(hooks) = hooks else { return };
+    let Ok(hooks) = read_hooks(dir) else { return };
     let state = HookState::of(record, 0, "stopped");
     if let Err(err) = hooks::run(When::Poststop, hooks.at(When::Poststop), &state, None, &[]) {
         tracing::warn!("container {}: {err}", dir.id());

@@ -57,12 +57,12 @@ fn set_up(device: &str) -> io::Result<()> {
         None,
     )?;
     let mut request = interface_request(device);
-    ioctl(&socket, libc::SIOCGIFFLAGS, &mut request)?;
+    ioctl(&socket, libc::SIOCGIFFLAGS as libc::Ioctl, &mut request)?;
     #[allow(unsafe_code)]
     // SAFETY: SIOCGIFFLAGS has just filled this member of the union.
     let flags = unsafe { request.ifr_ifru.ifru_flags };
     request.ifr_ifru.ifru_flags = flags | libc::IFF_UP as libc::c_short;
-    ioctl(&socket, libc::SIOCSIFFLAGS, &mut request)
+    ioctl(&socket, libc::SIOCSIFFLAGS as libc::Ioctl, &mut request)
 }
 
 fn interface_request(device: &str) -> libc::ifreq {

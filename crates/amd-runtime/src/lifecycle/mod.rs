@@ -21,6 +21,7 @@ mod restore;
 mod rights;
 mod settle;
 mod signal;
+mod specs;
 mod start;
 mod status;
 mod undo;

@@ -5,16 +5,15 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use libcontainer::oci_spec::runtime::Spec;
 use nix::mount::{MsFlags, mount};
 use rust_criu::rust_criu_protobuf::rpc::Criu_req_type;
 use serde_json::{Value, json};
 
 use super::checkpoint::{io_error, open_dirs, request, succeeded};
-use super::create::write_spec;
 use super::limits::take_limits;
 use super::loopback;
 use super::settle::{OnRecord, Settled};
+use super::specs::write_spec;
 use super::{ContainerId, Runtime, write_pid};
 use crate::cgroup::resources::Unsupported;
 use crate::cgroup::visit::join;
@@ -24,9 +23,9 @@ use crate::error::{Error, Result};
 use crate::hooks::{self, HookState, Hooks, When};
 use crate::mount_namespace::Stay;
 use crate::mounts::external::{external, make_mount_points};
-use crate::process::{connect, known_to_oci_spec, send_fd};
+use crate::process::{connect, send_fd, typed_spec};
 use crate::seccomp;
-use crate::spec::{Bundle, array, namespace, object, typed};
+use crate::spec::{Bundle, array, namespace, object};
 use crate::state::{Phase, ProcessRef};
 
 const LOG: &str = "restore.log";
@@ -55,9 +54,9 @@ impl Runtime {
         criu.check_version()?;
         refuse_cgroup_namespace(&bundle.spec)?;
         let mut settled = self.settle(id, bundle)?;
+        let typed = typed_spec(&mut settled.spec)?;
         let spec = settled.spec.clone();
         let hooks = Hooks::of(&spec)?;
-        let typed = typed::<Spec>("config.json", &known_to_oci_spec(&spec))?;
         let external = external(&typed, &settled.rootfs, &settled.bundle)?;
         let filter = match &spec["linux"]["seccomp"] {
             Value::Null => None,

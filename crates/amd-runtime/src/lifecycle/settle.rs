@@ -18,7 +18,7 @@ use crate::cgroup::systemd::{Keeper, Property, Unit, properties_of};
 use crate::cgroup::{Cgroup, CgroupError};
 use crate::device_cgroup::{DeviceCgroupError, DeviceRule, DeviceTable, prepare, rules_from_spec};
 use crate::error::{Error, Result};
-use crate::inject::inject;
+use crate::inject::{inject, rules_of};
 use crate::mounts::cgroup_v1::show_own_v1;
 use crate::request;
 use crate::rootless::translate_mappings;
@@ -74,10 +74,13 @@ impl Runtime {
         if self.rootless.tolerates_missing_rules() {
             translate_mappings(&mut spec)?;
         }
+        let mut rules = canonical_rules(&mut spec)?;
         if let Some(grant) = &grant {
             spec = inject(spec, &grant.edits, &self.gids_of(grant))?;
+            rules.extend(rules_of(&grant.edits));
         }
-        let rules = canonical_rules(&mut spec)?;
+        // Rules that contradict each other are refused before anything is built.
+        DeviceTable::of_container(&rules).map_err(DeviceCgroupError::from)?;
         let cgroups_path = PathBuf::from(cgroups_path(&spec));
         let (cgroup, unit) = self.cgroup_of(&cgroups_path, named_cgroup)?;
         cgroup.must_be_empty()?;
@@ -166,8 +169,6 @@ impl Runtime {
 fn canonical_rules(spec: &mut Value) -> Result<Vec<DeviceRule>> {
     let devices = &mut spec["linux"]["resources"]["devices"];
     let rules = rules_from_spec(devices)?;
-    // Rules that contradict each other are refused before anything is built.
-    DeviceTable::of_container(&rules).map_err(DeviceCgroupError::from)?;
     *devices = rules.iter().map(|rule| rule.to_spec()).collect();
     Ok(rules)
 }

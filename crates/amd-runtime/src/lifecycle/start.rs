@@ -6,11 +6,11 @@ use std::os::fd::AsFd;
 use libcontainer::notify_socket::NOTIFY_FILE;
 use serde_json::json;
 
-use super::exec::read_spec;
+use super::exec::read_hooks;
 use super::status::Status;
 use super::{ContainerId, Runtime};
 use crate::error::{Error, Result};
-use crate::hooks::{self, HookState, Hooks, When};
+use crate::hooks::{self, HookState, When};
 use crate::process::{connect, receive};
 use crate::seccomp::{Agent, Filter, SeccompError};
 use crate::state::{ContainerDir, Phase, ProcessRef, Record};
@@ -54,7 +54,7 @@ impl Runtime {
             )));
         }
         self.check_reserved(&record)?;
-        let hooks = Hooks::of(&read_spec(&dir)?)?;
+        let hooks = read_hooks(&dir)?;
         let let_go = let_go(&dir, &record);
         if matches!(let_go, Err(Error::Seccomp(_)))
             && let Some(init) = record.init

@@ -57,6 +57,9 @@ pub fn of_locked_bind(set: u64, cleared: u64, existing: u64) -> Result<MountAttr
     Ok(exactly(set | existing & LOCKABLE, false))
 }
 
+/// include/linux/statfs.h; libc has it for glibc alone.
+const ST_RELATIME: libc::c_ulong = 0x1000;
+
 /// The flags of a mount that can be locked, from what statfs(2) says of it.
 pub fn of_statfs(flags: u64) -> u64 {
     let known = [
@@ -66,7 +69,7 @@ pub fn of_statfs(flags: u64) -> u64 {
         (libc::ST_NOEXEC, libc::MS_NOEXEC),
         (libc::ST_NOATIME, libc::MS_NOATIME),
         (libc::ST_NODIRATIME, libc::MS_NODIRATIME),
-        (libc::ST_RELATIME, libc::MS_RELATIME),
+        (ST_RELATIME, libc::MS_RELATIME),
     ];
     let found = known
         .iter()

@@ -135,12 +135,16 @@ fn link(parents: &mut Parents<'_>, path: &Path, target: &str) -> Result<()> {
 /// Makes nodes. This process has the group of the last one as its group for files, until
 /// this is dropped.
 struct Maker {
+    user: Uid,
     group: Option<Gid>,
 }
 
 impl Maker {
     fn new() -> Self {
-        Self { group: None }
+        Self {
+            user: geteuid(),
+            group: None,
+        }
     }
 
     /// Makes a node with its owner. One that is there already stays, as with runc; that the
@@ -154,7 +158,7 @@ impl Maker {
             _ => makedev(device.major, device.minor),
         };
         let (uid, gid) = (Uid::from_raw(device.uid), Gid::from_raw(device.gid));
-        let born_so = parent.takes_group && uid == geteuid() && self.become_group(gid);
+        let born_so = parent.takes_group && uid == self.user && self.become_group(gid);
         match mknodat(&parent.dir, name, kind, mode, number) {
             Err(Errno::EEXIST) => return Ok(()),
             made => made?,

@@ -32,7 +32,7 @@ mod user;
 
 pub use error::{ProcessError, errno_text};
 pub use init::{Init, told};
-pub use plan::{Plan, in_user_namespace, known_to_oci_spec};
+pub use plan::{Plan, in_user_namespace, typed_spec};
 pub use rlimits::set_limits;
 pub use scheduling::reset_affinity_of_init;
 pub use socket::{connect, receive, send_fd};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use oci_spec::runtime::{PosixRlimit, Process, User};
+use oci_spec::runtime::{PosixRlimit, Process, Spec, User};
 use serde_json::Value;
 
 use super::affinity::Affinity;
@@ -131,16 +131,23 @@ impl Plan {
 /// What oci-spec cannot parse as the runtime spec has it, and [`Scheduling`] does.
 const PARSED_ELSEWHERE: [&str; 4] = ["scheduler", "ioPriority", "execCPUAffinity", "consoleSize"];
 
-/// A spec without the fields of its process that oci-spec cannot parse.
-pub fn known_to_oci_spec(spec: &Value) -> Value {
-    let mut known = spec.clone();
-    if let Some(fields) = known["process"].as_object_mut() {
-        fields.retain(|name, _| !PARSED_ELSEWHERE.contains(&name.as_str()));
+/// A spec as oci-spec has it, without the fields that it cannot parse. They are out of `spec` while
+/// it is read, and then there again.
+///
+/// # Errors
+/// Names the field that oci-spec refuses.
+pub fn typed_spec(spec: &mut Value) -> Result<Spec, SpecError> {
+    let of_process = PARSED_ELSEWHERE.map(|name| ("process", name));
+    let mut hidden = Vec::new();
+    for (section, name) in of_process.into_iter().chain([("linux", "memoryPolicy")]) {
+        let field = spec.get_mut(section).and_then(|of| of.get_mut(name));
+        hidden.extend(field.map(|field| (section, name, field.take())));
     }
-    if let Some(linux) = known["linux"].as_object_mut() {
-        linux.remove("memoryPolicy");
+    let typed = typed::<Spec>("config.json", spec);
+    for (section, name, field) in hidden {
+        spec[section][name] = field;
     }
-    known
+    typed
 }
 
 fn typed_process(process: &Value) -> Result<Process, SpecError> {

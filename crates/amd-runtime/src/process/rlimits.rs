@@ -69,7 +69,8 @@ fn set(pid: i32, limit: &PosixRlimit) -> nix::Result<()> {
     let result = unsafe {
         libc::prlimit64(
             pid,
-            limit.typ() as libc::__rlimit_resource_t,
+            // Signed or not, as the C library has it.
+            limit.typ() as _,
             &raw const value,
             std::ptr::null_mut(),
         )

@@ -201,6 +201,10 @@ fn directory(path: &Path) -> Result<PathBuf, SpecError> {
 /// # Errors
 /// Where a field has the wrong type, or one that must be there is missing.
 pub(crate) fn typed<'v, T: Deserialize<'v>>(what: &str, value: &'v Value) -> Result<T, SpecError> {
+    // To keep track of the path takes as long as all the rest.
+    if let Ok(value) = T::deserialize(value) {
+        return Ok(value);
+    }
     serde_path_to_error::deserialize(value).map_err(|err| {
         let path = err.path().to_string();
         let dot = if path == "." { "" } else { "." };
