@@ -23,8 +23,9 @@ use crate::spec::{SpecError, array, object};
 pub fn inject(mut spec: Value, edits: &ContainerEdits, gids: &[u32]) -> Result<Value, SpecError> {
     let linux = object(&mut spec, "linux")?;
     let devices = array(linux, "devices")?;
+    let of_caller = devices.len();
     for node in &edits.device_nodes {
-        if !has_node(devices, node)? {
+        if !has_node(&devices[..of_caller], node)? {
             devices.push(device(node));
         }
     }

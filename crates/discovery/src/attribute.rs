@@ -3,15 +3,27 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::str::FromStr;
+
+use rustix::fs::{Mode, OFlags, openat};
 
 /// Attributes are mostly a few bytes; the longest read here, a KFD node's `properties`, has about 900.
 const USUAL_SIZE: usize = 4096;
 
 /// The content of the attribute at `path`, up to the first NUL. Bytes that are not UTF-8 are replaced.
 pub(crate) fn read(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+    content(File::open(path)?)
+}
+
+/// As [`read`], of the attribute at the path `below` a directory.
+pub(crate) fn read_at(directory: impl AsFd, below: &str) -> io::Result<String> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    content(openat(directory, below, flags, Mode::empty())?.into())
+}
+
+fn content(mut file: File) -> io::Result<String> {
     let mut page = [0; USUAL_SIZE];
     let length = file.read(&mut page)?;
     if length < page.len() {

@@ -1,6 +1,10 @@
-use std::fs;
+use std::ffi::OsStr;
 use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Dir, Mode, OFlags, open, readlinkat};
 
 use crate::attribute;
 use crate::drm::{DrmNodes, NodeName};
@@ -70,20 +74,28 @@ enum Depth {
     Everything,
 }
 
-/// A directory as this process finds it, and the names in it.
+/// A directory as this process finds it, open, and the names in it. What is in it is read from there:
+/// the way to it is long, and partly links.
 struct Directory {
     path: PathBuf,
+    opened: OwnedFd,
     names: Vec<String>,
 }
 
 /// Lists the directory `on_host`, a path on the host; `None` where there is none.
 fn list(host: &HostRoot, on_host: &str) -> Result<Option<Directory>, DiscoveryError> {
     let directory = host.resolve(on_host).and_then(|path| {
-        let names = fs::read_dir(&path)?
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = open(&path, flags, Mode::empty())?;
+        let names = Dir::read_from(&opened)?
             // A name that is not UTF-8 is none that the kernel gives to what is looked for here.
-            .map(|entry| Ok(entry?.file_name().into_string().unwrap_or_default()))
+            .map(|entry| Ok(entry?.file_name().to_str().unwrap_or_default().to_owned()))
             .collect::<io::Result<_>>()?;
-        Ok(Directory { path, names })
+        Ok(Directory {
+            path,
+            opened,
+            names,
+        })
     });
     match directory {
         Ok(directory) => Ok(Some(directory)),
@@ -147,9 +159,9 @@ fn read_drm_nodes(host: &HostRoot) -> Result<DrmNodes, DiscoveryError> {
     };
     for name in &class.names {
         if let Some(node) = NodeName::parse(name)
-            && let Ok(target) = fs::read_link(class.path.join(name))
+            && let Ok(target) = readlinkat(&class.opened, name, Vec::new())
         {
-            nodes.insert(node, &target);
+            nodes.insert(node, Path::new(OsStr::from_bytes(target.to_bytes())));
         }
     }
     Ok(nodes)
@@ -160,7 +172,7 @@ fn read_topology(directory: &Directory) -> Result<KfdTopology, DiscoveryError> {
     let mut topology = KfdTopology::default();
     for name in &directory.names {
         let Ok(node_id) = name.parse() else { continue };
-        match read_node(&directory.path.join(name), node_id) {
+        match read_node(directory, name, node_id) {
             Ok(node) => topology.nodes.extend(node),
             Err(ReadError { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
                 topology.denied = true;
@@ -178,11 +190,18 @@ struct ReadError {
     source: io::Error,
 }
 
-/// The GPU node in `directory`, `None` for a CPU.
-fn read_node(directory: &Path, node_id: u32) -> Result<Option<KfdNode>, ReadError> {
-    let read = |name| {
-        let path = directory.join(name);
-        attribute::read(&path).map_err(|source| ReadError { path, source })
+/// The GPU node `name` in `directory`, `None` for a CPU.
+fn read_node(
+    directory: &Directory,
+    name: &str,
+    node_id: u32,
+) -> Result<Option<KfdNode>, ReadError> {
+    let read = |attribute| {
+        let below = format!("{name}/{attribute}");
+        attribute::read_at(&directory.opened, &below).map_err(|source| ReadError {
+            path: directory.path.join(below),
+            source,
+        })
     };
     let Some(gpu_id) = parse_gpu_id(&read("gpu_id")?) else {
         return Ok(None);

@@ -1,3 +1,5 @@
+use std::fs;
+
 use super::*;
 
 /// A host with a PCI bus and these files, by their paths below `/sys`.
