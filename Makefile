@@ -30,17 +30,11 @@ release: programs ## Build the programs that are installed, and their manual
 	rm -rf $(SHARE)
 	$(TARGET)/release/manual share $(SHARE)
 
-# What is installed is linked statically: a create executes the program three times, and the
-# loader of shared libraries takes a quarter of its time. Cargo links a program so only for a named
-# target, since its own plugins need shared libraries.
-HOST     = $(shell rustc -vV | sed -n 's/^host: //p')
-STATIC   = RUSTFLAGS="$$RUSTFLAGS -C target-feature=+crt-static" LIBSECCOMP_LINK_TYPE=static \
-	LIBSECCOMP_LIB_PATH=$$(pkg-config --variable=libdir libseccomp)
+# How they are linked; `musl` where that can be had. See scripts/programs.sh.
+LINK     ?=
 
-programs: ## Build the programs that are installed, in $(TARGET)/release
-	$(STATIC) cargo build --release --target $(HOST) $(PROGRAMS:%=--bin %)
-	install -d $(TARGET)/release
-	install -m 755 $(PROGRAMS:%=$(TARGET)/$(HOST)/release/%) $(TARGET)/release
+programs: ## Build the programs that are installed, in $(TARGET)/release; LINK=musl, glibc or shared
+	@LINK=$(LINK) scripts/programs.sh
 
 test: deps ## Run all tests, on simulated hosts with AMD GPUs (as root)
 	@scripts/test.sh
@@ -136,7 +130,7 @@ pkg-test: ## Install and remove both packages, in an overlay of this system (as 
 bin/crates.txt: Cargo.lock
 	@mkdir -p bin
 	cargo tree --locked --package amd-runtime --package amd-ctk --edges normal \
-		--prefix none --format '{p}: {l}' | sed -E 's/ \((\/[^)]*|\*|proc-macro)\)//g' | sort -u >$@.new
+		--target $(shell rustc -vV | sed -n 's/^host: \(.*\)-gnu/\1-musl/p') --prefix none --format '{p}: {l}' | sed -E 's/ \((\/[^)]*|\*|proc-macro)\)//g' | sort -u >$@.new
 	mv $@.new $@
 
 clean: ## Remove what was built

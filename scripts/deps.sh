@@ -137,4 +137,9 @@ found_cargo=$(cargo_version)
 if ! new_enough "$wanted"; then
     install_rust "$wanted"
 fi
+# What is installed is linked with musl where that can be had (scripts/programs.sh).
+musl=$(rustc -vV | sed -n 's/^host: \(.*\)-gnu$/\1-musl/p')
+if [ -n "$musl" ] && command -v rustup >/dev/null && ! rustup target list --installed | grep -q -x "$musl"; then
+    rustup target add "$musl" || echo "deps: without Rust's standard library for $musl: a release is linked with glibc" >&2
+fi
 echo "deps: all there, with cargo $(cargo_version)"
