@@ -13,7 +13,7 @@ SHARE    := bin/share
 # Where rustup puts cargo, for shells that have not read its profile.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help deps build programs release test lint fmt-check clippy doc reference demo bench bench-quick bench-parts costs bench-tracker test-tracker crash-test fuzz vm-box vm-test \
+.PHONY: help deps build programs release test test-release lint fmt-check clippy doc reference demo bench bench-quick bench-parts costs bench-tracker test-tracker crash-test fuzz vm-box vm-test \
 	install uninstall pkg-deb cargo-deb pkg-rpm pkg-test clean
 
 help: ## List the targets
@@ -38,6 +38,9 @@ programs: ## Build the programs that are installed, in $(TARGET)/release; LINK=m
 
 test: deps ## Run all tests, on simulated hosts with AMD GPUs (as root)
 	@scripts/test.sh
+
+test-release: deps programs ## Run the integration tests with the programs that are installed (as root)
+	@AMD_TEST_PROGRAMS=$(abspath $(TARGET))/release scripts/test.sh -E 'package(integration)'
 
 lint: fmt-check clippy doc ## Check formatting, lints and documentation
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs all tests of the workspace, and says at the end which were skipped and why.
-# With cargo-nextest where it is installed: it ends tests that hang.
+# With cargo-nextest where it is installed: it ends tests that hang. Arguments are for it, to run
+# some of the tests alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -35,8 +36,8 @@ cargo build --workspace --bins --examples
 status=0
 if cargo nextest --version >/dev/null 2>&1; then
     rm -f "$report"
-    cargo test --workspace --doc --quiet
-    cargo nextest run --workspace || status=$?
+    [ $# -gt 0 ] || cargo test --workspace --doc --quiet
+    cargo nextest run --workspace "$@" || status=$?
     output=$report
 else
     cargo test --workspace --no-fail-fast -- --show-output 2>&1 | tee "$log" || status=$?

@@ -38,6 +38,7 @@ pub mod lifecycle;
 mod mount_api;
 mod mount_namespace;
 pub mod mounts;
+mod path_fd;
 pub mod process;
 pub mod reentry;
 pub mod request;

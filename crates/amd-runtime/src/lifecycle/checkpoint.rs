@@ -200,7 +200,7 @@ impl StatusFd {
         #[allow(unsafe_code)]
         let fd = std::mem::ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(number) });
         let flags = fcntl(&*fd, FcntlArg::F_GETFL).map_err(|err| invalid(&err))?;
-        if OFlag::from_bits_truncate(flags) & OFlag::O_ACCMODE == OFlag::O_RDONLY {
+        if flags & (libc::O_WRONLY | libc::O_RDWR) == 0 {
             return Err(invalid(&"not writable"));
         }
         Ok(Self(std::mem::ManuallyDrop::into_inner(fd).into()))

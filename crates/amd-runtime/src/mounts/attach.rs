@@ -335,7 +335,9 @@ fn set_flags(tree: BorrowedFd<'_>, options: &MountOptions) -> Result<()> {
 }
 
 fn statfs_flags(tree: BorrowedFd<'_>) -> io::Result<u64> {
-    Ok(attributes::of_statfs(fstatfs(tree)?.flags().bits()))
+    // nix knows fewer of them under musl.
+    let flags = rustix::fs::fstatfs(tree)?.f_flags;
+    Ok(attributes::of_statfs(flags.cast_unsigned()))
 }
 
 fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>, options: &MountOptions) -> Result<()> {

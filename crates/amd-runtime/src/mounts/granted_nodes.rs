@@ -4,9 +4,7 @@
 //! below the container's own root (`/proc/PID/root`), through no symbolic link, while
 //! the container's program has not started.
 
-use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use discovery::edits::DeviceNode;
@@ -14,9 +12,10 @@ use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{SFlag, fstatat, major, minor};
 
 use crate::error::{Error, Result};
+use crate::path_fd;
 
 /// The root of a container's file system, as its init sees it.
-pub struct ContainerRoot(File);
+pub struct ContainerRoot(OwnedFd);
 
 impl ContainerRoot {
     /// The root of process `pid`.
@@ -25,15 +24,12 @@ impl ContainerRoot {
     /// Where the process may not be looked at, or is gone.
     pub fn of(pid: i32) -> Result<Self> {
         let path = PathBuf::from(format!("/proc/{pid}/root"));
-        File::options()
-            .read(true)
-            .custom_flags(libc::O_PATH | libc::O_DIRECTORY)
-            .open(&path)
+        path_fd::find(&path, OFlag::O_DIRECTORY)
             .map(Self)
-            .map_err(|source| Error::Io {
+            .map_err(|errno| Error::Io {
                 what: "cannot open",
                 path,
-                source,
+                source: errno.into(),
             })
     }
 

@@ -2,15 +2,16 @@
 //! are passed through them.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use nix::cmsg_space;
+use nix::fcntl::OFlag;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, recvmsg, sendmsg};
+
+use crate::path_fd;
 
 /// Connects to the socket at `path`, which can be longer than the 108 bytes that an
 /// address has room for.
@@ -32,17 +33,14 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// A short path to the same file, good for as long as the directory is open.
-fn short(path: &Path) -> io::Result<(File, PathBuf)> {
+fn short(path: &Path) -> io::Result<(OwnedFd, PathBuf)> {
     let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
     let name = path.file_name().ok_or_else(invalid)?;
     let parent = match path.parent() {
         Some(parent) if parent.as_os_str() != OsStr::new("") => parent,
         _ => Path::new("."),
     };
-    let dir = File::options()
-        .read(true)
-        .custom_flags(libc::O_PATH | libc::O_DIRECTORY)
-        .open(parent)?;
+    let dir = path_fd::find(parent, OFlag::O_DIRECTORY)?;
     let short = PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())).join(name);
     Ok((dir, short))
 }

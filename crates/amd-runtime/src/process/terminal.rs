@@ -11,14 +11,16 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::ptr;
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sys::stat::{fstat, major, minor};
 use nix::sys::statfs::{FsType, fstatfs};
 
 use super::{ProcessError, socket};
-use crate::mounts;
+use crate::{mounts, path_fd};
 
 /// Where the container's devpts makes terminals.
 const PTMX: &str = "/dev/pts/ptmx";
@@ -64,20 +66,18 @@ fn open_ptmx() -> Result<File, ProcessError> {
     let refused = |why: &dyn std::fmt::Display| {
         ProcessError::Refused(format!("cannot make a terminal: {PTMX}: {why}"))
     };
-    let open = |options: &mut OpenOptions, flags| {
-        options.custom_flags(libc::O_NOFOLLOW | flags).open(PTMX)
-    };
-    let found = open(File::options().read(true), libc::O_PATH);
-    let found = found.map_err(|err| refused(&err))?;
+    let found = path_fd::find(Path::new(PTMX), OFlag::O_NOFOLLOW);
+    let found = found.map_err(|errno| refused(&io::Error::from(errno)))?;
     must_be_ptmx(&found).map_err(|why| refused(&why))?;
-    let options = &mut OpenOptions::new();
-    let master = open(options.read(true).write(true), libc::O_NOCTTY);
+    let mut options = OpenOptions::new();
+    options.custom_flags(libc::O_NOFOLLOW | libc::O_NOCTTY);
+    let master = options.read(true).write(true).open(PTMX);
     let master = master.map_err(|err| refused(&err))?;
     must_be_ptmx(&master).map_err(|why| refused(&why))?;
     Ok(master)
 }
 
-fn must_be_ptmx(file: &File) -> Result<(), &'static str> {
+fn must_be_ptmx(file: &impl AsFd) -> Result<(), &'static str> {
     let unknown = |_| "it cannot be examined";
     if fstatfs(file).map_err(unknown)?.filesystem_type() != DEVPTS {
         return Err("it is not on a devpts");
