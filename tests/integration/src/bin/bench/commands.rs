@@ -102,7 +102,8 @@ pub fn compare(
     // Two rounds to warm caches, not counted.
     for round in 0..runs + 2 {
         let mut failed = Vec::new();
-        for (index, case) in cases.iter_mut().enumerate() {
+        for index in order(&cases, round) {
+            let case = &mut cases[index];
             let bench = &mut benches[case.bench];
             match case.cycle(&mut bench.runner, round > 1) {
                 Ok(()) => {}
@@ -115,6 +116,7 @@ pub fn compare(
                 }
             }
         }
+        failed.sort_unstable();
         for index in failed.into_iter().rev() {
             cases.remove(index);
         }
@@ -123,6 +125,23 @@ pub fn compare(
         .iter()
         .map(|case| case.row(benches[case.bench].cgroups))
         .collect())
+}
+
+/// The order of a round. What a runtime leaves to the kernel, such as a cgroup to free, costs the next
+/// one: so none is always first, and none always behind the same.
+fn order(cases: &[Case<'_>], round: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..cases.len()).collect();
+    let place = |index: &usize| {
+        let case = &cases[*index];
+        (case.bench, case.kind, case.gpus)
+    };
+    for runtimes in order.chunk_by_mut(|one, other| place(one) == place(other)) {
+        runtimes.rotate_left(round / 2 % runtimes.len());
+        if round % 2 == 1 {
+            runtimes.reverse();
+        }
+    }
+    order
 }
 
 impl Bench {

@@ -140,7 +140,10 @@ fn measure(args: &Args) -> Result<Report> {
         let runs = args.runs.div_ceil(5).max(FEWEST);
         report.parallel = scale::parallel(bench, ours, ctk, &specs, &args.parallel, runs)?;
         step("containers present");
-        report.present = scale::present(bench, ours, &specs, &args.present, args.runs)?;
+        for bench in &mut benches {
+            let levels = scale::present(bench, ours, &specs, &args.present, args.runs)?;
+            report.present.extend(levels);
+        }
     }
     report.targets = targets::all(&report);
     Ok(report)

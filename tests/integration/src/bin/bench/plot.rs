@@ -75,14 +75,19 @@ fn of_gpus(rows: &[Row]) -> Vec<Line> {
 }
 
 fn of_present(report: &Report) -> Vec<Line> {
-    let line = |name: &str, value: fn(&crate::scale::Present) -> f64| {
+    let line = |name: &str, cgroups: &str, value: fn(&crate::scale::Present) -> f64| {
         let point = |level| (f64::from(level_of(level)), value(level));
-        (name.to_owned(), report.present.iter().map(point).collect())
+        let levels = report
+            .present
+            .iter()
+            .filter(|level| level.cgroups == cgroups);
+        (name.to_owned(), levels.map(point).collect())
     };
     vec![
-        line("create", |level| level.create.wall_ms),
-        line("state", |level| level.state.wall_ms),
-        line("list", |level| level.list.wall_ms),
+        line("create, v1", "v1", |level| level.create.wall_ms),
+        line("create, v2", "v2", |level| level.create.wall_ms),
+        line("state, v1", "v1", |level| level.state.wall_ms),
+        line("list, v1", "v1", |level| level.list.wall_ms),
     ]
 }
 

@@ -113,16 +113,17 @@ fn commands(rows: &[Row]) -> Table {
 }
 
 fn present(levels: &[Present]) -> Table {
-    let mut table = table(&["containers", "create", "state", "list"]);
+    let mut table = table(&["cgroup", "containers", "create", "state", "list"]);
     for level in levels {
         table.add_row([
+            level.cgroups.to_owned(),
             level.containers.to_string(),
             spread(&level.create),
             spread(&level.state),
             spread(&level.list),
         ]);
     }
-    right(table, 0)
+    right(table, 1)
 }
 
 fn parallel(levels: &[Parallel]) -> Table {

@@ -17,6 +17,8 @@ const AT_ONCE: usize = 4;
 /// Costs with a number of containers present.
 #[derive(Clone, Debug, Serialize)]
 pub struct Present {
+    /// `v1` or `v2`.
+    pub cgroups: &'static str,
     /// How many are running.
     pub containers: usize,
     /// Of a docker-like bundle.
@@ -82,7 +84,9 @@ pub fn present(
             }
         }
     }
+    let cgroups = bench.cgroups;
     let figures = |(containers, [create, state, list]): (usize, [Series; 3])| Present {
+        cgroups,
         containers,
         create: create.summary(),
         state: state.summary(),

@@ -128,21 +128,30 @@ fn of_the_rest(report: &Report) -> Vec<Target> {
         cdi,
         "x",
     ));
-    if let (Some(none), Some(most)) = (report.present.first(), report.present.last()) {
-        let many = most.containers;
+    for levels in report
+        .present
+        .chunk_by(|one, other| one.cgroups == other.cgroups)
+    {
+        let [none, .., most] = levels else {
+            continue;
+        };
+        let (cgroups, many) = (most.cgroups, most.containers);
         for (command, with, without) in [
             ("create", most.create.wall_ms, none.create.wall_ms),
             ("state", most.state.wall_ms, none.state.wall_ms),
         ] {
-            let what = format!("{command} with {many} containers, to none");
+            let what = format!("{cgroups}: {command} with {many} containers, to none");
             all.push(target(&what, 1.1, Some(with / without), "x"));
         }
         // A container costs the same whether it is one of few or of many.
-        let fewer = report.present.iter().rev().nth(1).unwrap_or(none);
+        let fewer = levels.iter().rev().nth(1).unwrap_or(none);
         let each = |level: &crate::scale::Present| {
             (level.list.wall_ms - none.list.wall_ms) / level.containers.max(1) as f64
         };
-        let what = format!("list, a container of {many} to one of {}", fewer.containers);
+        let what = format!(
+            "{cgroups}: list, a container of {many} to one of {}",
+            fewer.containers
+        );
         all.push(target(&what, 1.2, Some(each(most) / each(fewer)), "x"));
     }
     if let Some(most) = report.parallel.last() {
