@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Makes the Debian package of the development build's programs, which must be there already, and
-# prints its path: files, scripts and metadata are those of `make pkg-deb`, and so is the way it is
-# made. Only the programs are not optimized, and linked dynamically.
+# Makes the Debian package of programs that are built already, and prints its path: files, scripts and
+# metadata are those of `make pkg-deb`, and so is the way it is made. Only the manual is the development
+# build's, which is there in no time.
 #
-#     dev-deb.sh DIR      DIR is made anew
+#     dev-deb.sh DIR PROFILE      DIR is made anew; PROFILE is debug, or release: what `make programs` built
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-out=$(readlink -m "${1:?usage: dev-deb.sh DIR}")
+out=$(readlink -m "${1:?usage: dev-deb.sh DIR PROFILE}")
+profile=${2:?usage: dev-deb.sh DIR PROFILE}
 target=$(readlink -m "${CARGO_TARGET_DIR:-target}")
 
 # To cargo-deb they are those of a release: it wants no others.
@@ -14,7 +15,7 @@ programs=$(mktemp -d)
 trap 'rm -rf "$programs"' EXIT
 mkdir "$programs/release"
 for program in amd-container-runtime amd-ctk; do
-    strip -o "$programs/release/$program" "$target/debug/$program"
+    strip -o "$programs/release/$program" "$target/$profile/$program"
 done
 {
     rm -rf bin/share "$out"

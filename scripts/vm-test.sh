@@ -6,7 +6,8 @@
 #             same image, with all that Vagrant does in its course, a second boot included
 # VM_DIR      where the image is, and made where it is not (target/vm)
 # VM_PACKAGE  the .deb to install in the VM, such as that of `make pkg-deb`; by default one that is
-#             made here of the development build's programs, with all else as in the release
+#             made here of the programs of VM_PROGRAMS, with all else as in the release
+# VM_PROGRAMS debug (as a rule), or release: what `make programs` has built
 # VM_SELINUX  1: the machine has SELinux, with an image of its own (target/vm-selinux)
 # VM_FILTER   which tests: what their names have in them
 # VM_SUITE    which test programs of tests/integration besides, on simulated hosts in the VM, whose cgroup
@@ -85,7 +86,7 @@ build_programs() {
     strip -o "$copies/simulated-host" "$target/debug/simulated-host"
     local package=${VM_PACKAGE:-}
     if [ -z "$package" ]; then
-        package=$(scripts/dev-deb.sh "$target/vm-deb")
+        package=$(scripts/dev-deb.sh "$target/vm-deb" "${VM_PROGRAMS:-debug}")
     fi
     cp "$package" "$copies/amd.deb"
 }
