@@ -1,6 +1,8 @@
 //! Which package of the workspace may use which.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -153,4 +155,27 @@ fn no_package_uses_the_tests() {
     ] {
         assert!(!uses(package).contains("integration"), "{package}");
     }
+}
+
+/// Under musl std takes `O_PATH` out of custom flags, and opens the file: `amd_runtime::path_fd`.
+#[test]
+fn no_source_asks_std_for_o_path() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates");
+    let mut found = Vec::new();
+    let mut open = vec![crates];
+    while let Some(dir) = open.pop() {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                let source = fs::read_to_string(&path).unwrap_or_default();
+                // nix and rustix have names of their own for it.
+                if source.contains("libc::O_PATH") {
+                    found.push(path);
+                }
+            }
+        }
+    }
+    assert_eq!(found, Vec::<PathBuf>::new());
 }
