@@ -268,6 +268,8 @@ fn a_stranger_that_has_the_pid_of_a_dead_init_is_left_alone() {
     runtime.up(&bundle(&host, ID));
     // The record of a container whose init has gone and whose pid another process got.
     let record = runtime.root().join(ID).join("container.json");
+    // Told apart by when they started, in ticks of 10 ms (proc_pid_stat(5), starttime).
+    std::thread::sleep(std::time::Duration::from_millis(30));
     let mut stranger = host
         .spawn(Command::new("sh").args(["-c", "echo $$ >/run/stranger; exec sleep 1000"]))
         .unwrap();
