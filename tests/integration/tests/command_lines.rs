@@ -65,6 +65,7 @@ fn lines() -> Vec<Line<'static>> {
             }
         }
     }
+    assert!(ended, "no line is said to come after the end of R");
     lines
 }
 
