@@ -133,7 +133,8 @@ pkg-test: ## Install and remove both packages, in an overlay of this system (as 
 bin/crates.txt: Cargo.lock
 	@mkdir -p bin
 	cargo tree --locked --package amd-runtime --package amd-ctk --edges normal \
-		--target $(shell rustc -vV | sed -n 's/^host: \(.*\)-gnu/\1-musl/p') --prefix none --format '{p}: {l}' | sed -E 's/ \((\/[^)]*|\*|proc-macro)\)//g' | sort -u >$@.new
+		--target $$(rustc -vV | sed -n 's/^host: //p' | sed 's/-gnu$$/-musl/') \
+		--prefix none --format '{p}: {l}' | sed -E 's/ \((\/[^)]*|\*|proc-macro)\)//g' | sort -u >$@.new
 	mv $@.new $@
 
 clean: ## Remove what was built

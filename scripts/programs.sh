@@ -47,13 +47,17 @@ no_musl() {
 
 build() {
     local flags=$1 triple=$2
-    shift 2
-    RUSTFLAGS="${RUSTFLAGS:-} $flags" cargo build --release --target "$triple" "${PROGRAMS[@]/#/--bin=}" "$@"
+    RUSTFLAGS="${RUSTFLAGS:-} $flags" cargo build --release --target "$triple" "${PROGRAMS[@]/#/--bin=}"
     install -d "$TARGET/release"
     install -m 755 "${PROGRAMS[@]/#/$TARGET/$triple/release/}" "$TARGET/release"
 }
 
 link=${LINK:-}
+if [ "$link" != shared ] && [ ! -e "$seccomp_dir/libseccomp.a" ]; then
+    echo "programs: there is no $seccomp_dir/libseccomp.a" >&2
+    echo "hint: install libseccomp's static library, or link with the shared ones: LINK=shared" >&2
+    exit 1
+fi
 if [ -z "$link" ]; then
     why=$(no_musl)
     link=musl

@@ -1,8 +1,8 @@
 //! Files that are found, and not opened (`O_PATH`, open(2)).
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
 
+use nix::NixPath;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
@@ -13,7 +13,7 @@ use nix::sys::stat::Mode;
 ///
 /// # Errors
 /// As open(2).
-pub fn find(path: &Path, flags: OFlag) -> nix::Result<OwnedFd> {
+pub fn find(path: &(impl NixPath + ?Sized), flags: OFlag) -> nix::Result<OwnedFd> {
     open(
         path,
         flags | OFlag::O_PATH | OFlag::O_CLOEXEC,

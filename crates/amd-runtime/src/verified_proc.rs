@@ -8,11 +8,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
-use nix::sys::stat::Mode;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 
 use crate::mounts::new_mount;
+use crate::path_fd;
 use crate::process::errno_text;
 
 /// A procfs of this process's PID namespace.
@@ -29,8 +29,7 @@ impl VerifiedProc {
         if let Ok(fresh) = new_mount("proc", Path::new("proc"), 0, &[]) {
             return Ok(Self(fresh));
         }
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let proc = open("/proc", flags, Mode::empty())?;
+        let proc = path_fd::find("/proc", OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW)?;
         if fstatfs(&proc)?.filesystem_type() != PROC_SUPER_MAGIC {
             return Err(io::Error::other("it is not a procfs"));
         }

@@ -13,7 +13,7 @@ use integration::host::{Cgroups, SimulatedHost};
 use integration::mi300x;
 use integration::outcome::Outcome;
 use integration::require;
-use integration::runtime::{Runtime, eventually};
+use integration::runtime::Runtime;
 use integration::spec::Spec;
 use serde_json::json;
 
@@ -98,7 +98,7 @@ fn codes(host: &SimulatedHost, program: PathBuf) -> Vec<i32> {
     let mut codes = Vec::new();
     for line in lines() {
         if line.after_the_end && !ended {
-            eventually("R has ended", || runtime.state("R")["status"] == "stopped");
+            runtime.wait_stopped("R");
             ended = true;
         }
         let has_root = line

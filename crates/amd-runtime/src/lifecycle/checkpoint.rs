@@ -11,7 +11,7 @@ use protobuf::MessageField;
 use rust_criu::rust_criu_protobuf::rpc::{Criu_opts, Criu_req, Criu_req_type, Criu_resp};
 
 use super::delete::remove;
-use super::exec::read_spec;
+use super::specs::read_spec;
 use super::status::Status;
 use super::{ContainerId, Runtime};
 use crate::checkpoint::{

@@ -6,7 +6,7 @@ use std::time::Duration;
 use libcontainer::config::YoukiConfig;
 use serde_json::Value;
 
-use super::exec::read_hooks;
+use super::specs::read_hooks;
 use super::status::Status;
 use super::undo::recover;
 use super::{ContainerId, Runtime};

@@ -1,16 +1,14 @@
 //! `exec`: one more process in a container.
 
-use std::fs;
 use std::path::PathBuf;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::specs::read_spec;
 use super::status::Status;
 use super::{ContainerId, Runtime, write_pid};
 use crate::error::{Error, Result};
-use crate::hooks::{HookState, Hooks};
+use crate::hooks::HookState;
 use crate::inject::add_gids;
 use crate::keyring::join_session;
 use crate::process::exec::{Request, SubCgroups, exec};
@@ -18,7 +16,7 @@ use crate::process::{Plan, descriptors};
 use crate::seccomp::Filter;
 use crate::spec::check::check_process;
 use crate::spec::effective;
-use crate::state::{ContainerDir, LockKind, ProcessRef};
+use crate::state::{LockKind, ProcessRef};
 
 /// How a process is executed in a container.
 #[derive(Clone, Debug, Default)]
@@ -132,39 +130,4 @@ fn inherit_unset(spec: &Value, process: &mut Value) {
             process[key] = value.clone();
         }
     }
-}
-
-/// The effective spec of a container.
-///
-/// # Errors
-/// Where it cannot be read.
-pub(super) fn read_spec(dir: &ContainerDir) -> Result<Value> {
-    read_part(dir)
-}
-
-/// The hooks of a container.
-///
-/// # Errors
-/// Where its effective spec cannot be read.
-pub(super) fn read_hooks(dir: &ContainerDir) -> Result<Hooks> {
-    #[derive(Deserialize)]
-    struct Part {
-        #[serde(default)]
-        hooks: Value,
-    }
-    // The rest of it takes longer, with 64 GPUs, than all else that `start` does.
-    let Part { hooks } = read_part(dir)?;
-    Ok(Hooks::of(&json!({ "hooks": hooks }))?)
-}
-
-/// The effective spec of a container, or such fields of it as `T` has.
-fn read_part<T: DeserializeOwned>(dir: &ContainerDir) -> Result<T> {
-    let path = dir.spec_path();
-    let io = |source| Error::Io {
-        what: "cannot read",
-        path: path.clone(),
-        source,
-    };
-    let bytes = fs::read(&path).map_err(io)?;
-    serde_json::from_slice(&bytes).map_err(|err| io(err.into()))
 }

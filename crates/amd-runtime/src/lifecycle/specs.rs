@@ -1,12 +1,16 @@
 //! The two specs of a container: the effective one, and what libcontainer is told of it.
 
+use std::fs;
 use std::path::Path;
 
-use serde_json::Value;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
+use crate::hooks::Hooks;
 use crate::spec::namespace;
-use crate::state::write_atomically;
+use crate::state::{ContainerDir, write_atomically};
 
 /// A copy of a spec without its device nodes and rules, for libcontainer, which has no part in them:
 /// 64 GPUs are 129 of each, nine tenths of the spec. Where libcontainer makes the root filesystem,
@@ -45,10 +49,43 @@ pub(super) fn write_spec(path: &Path, spec: &Value) -> Result<()> {
     write_atomically(path, &json).map_err(io)
 }
 
+/// The effective spec of a container.
+///
+/// # Errors
+/// Where it cannot be read.
+pub(super) fn read_spec(dir: &ContainerDir) -> Result<Value> {
+    read_part(dir)
+}
+
+/// The hooks of a container.
+///
+/// # Errors
+/// Where its effective spec cannot be read.
+pub(super) fn read_hooks(dir: &ContainerDir) -> Result<Hooks> {
+    #[derive(Deserialize)]
+    struct Part {
+        #[serde(default)]
+        hooks: Value,
+    }
+    // The rest of it takes longer, with 64 GPUs, than all else that `start` does.
+    let Part { hooks } = read_part(dir)?;
+    Ok(Hooks::of(&json!({ "hooks": hooks }))?)
+}
+
+/// The effective spec of a container, or such fields of it as `T` has.
+fn read_part<T: DeserializeOwned>(dir: &ContainerDir) -> Result<T> {
+    let path = dir.spec_path();
+    let io = |source| Error::Io {
+        what: "cannot read",
+        path: path.clone(),
+        source,
+    };
+    let bytes = fs::read(&path).map_err(io)?;
+    serde_json::from_slice(&bytes).map_err(|err| io(err.into()))
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

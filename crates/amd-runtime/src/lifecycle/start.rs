@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use libcontainer::notify_socket::NOTIFY_FILE;
 use serde_json::json;
 
-use super::exec::read_hooks;
+use super::specs::read_hooks;
 use super::status::Status;
 use super::{ContainerId, Runtime};
 use crate::error::{Error, Result};

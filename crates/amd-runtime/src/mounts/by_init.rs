@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use libcgroups::common::DEFAULT_CGROUP_ROOT;
 use libcontainer::oci_spec::runtime::Spec;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::OFlag;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::{Mode, SFlag, umask};
@@ -30,6 +30,7 @@ use super::plan::Plan;
 use super::protect;
 use super::root::Root;
 use super::sources::Sources;
+use crate::path_fd;
 use crate::state::{ProcessRef, write_atomically};
 
 const NONE: Option<&str> = None;
@@ -163,9 +164,8 @@ fn set_apart(propagation: u64, rootfs: &Path) -> nix::Result<()> {
 /// As libcontainer's `pivot_rootfs`, and runc's: the old root is put over the new one, and taken
 /// away, with no directory made for it.
 fn pivot(rootfs: &Path) -> nix::Result<()> {
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let old = open("/", flags, Mode::empty())?;
-    let new = open(rootfs, flags, Mode::empty())?;
+    let old = path_fd::find("/", OFlag::O_DIRECTORY)?;
+    let new = path_fd::find(rootfs, OFlag::O_DIRECTORY)?;
     fchdir(&new)?;
     pivot_root(".", ".")?;
     fchdir(&old)?;

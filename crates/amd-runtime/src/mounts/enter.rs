@@ -16,7 +16,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -30,6 +30,7 @@ use super::root::Root;
 use super::sources::{self, Sources};
 use super::{devices, handover, no_pivot, protect};
 use crate::error::chain;
+use crate::path_fd;
 use crate::state::{ProcessRef, write_atomically};
 
 /// What a hook is told on its standard input (OCI runtime.md, "State").
@@ -154,8 +155,7 @@ fn pidfd(process: Pid) -> io::Result<OwnedFd> {
 /// Enters the mount namespace, with the root directory that the runtime has, and the PID
 /// namespace for children: /proc is of the namespace of who mounts it.
 fn enter_mounts(process: &OwnedFd, init: Pid, plan: &Plan) -> io::Result<()> {
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let root = open(format!("/proc/{init}/root").as_str(), flags, Mode::empty())?;
+    let root = path_fd::find(format!("/proc/{init}/root").as_str(), OFlag::O_DIRECTORY)?;
     let kinds = libc::CLONE_NEWNS | (plan.namespaces & libc::CLONE_NEWPID);
     setns(process, CloneFlags::from_bits_truncate(kinds))?;
     fchdir(&root)?;

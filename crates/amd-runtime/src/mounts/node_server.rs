@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, open};
+use nix::fcntl::{AtFlags, OFlag};
 use nix::mount::{MntFlags, umount2};
 use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, makedev, mknodat};
 use nix::unistd::{Gid, Pid, Uid, fchownat};
@@ -19,6 +19,7 @@ use nix::unistd::{Gid, Pid, Uid, fchownat};
 use super::attach::new_mount;
 use super::plan::Device;
 use crate::mount_api;
+use crate::path_fd;
 use crate::rootless::outside_of;
 
 /// What is covered for a moment: before Linux 6.15 a detached mount has no copies. All hosts have
@@ -60,8 +61,7 @@ pub fn make(device: &Device, label: Option<&str>, init: Pid) -> io::Result<Owned
     )?;
     fchmodat(&made, name, mode, FchmodatFlags::FollowSymlink)?;
 
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let covered = open(COVERED, flags, Mode::empty())?;
+    let covered = path_fd::find(COVERED, OFlag::O_DIRECTORY)?;
     mount_api::attach(made.as_fd(), covered.as_fd())?;
     let node = mount_api::clone_tree(made.as_fd(), name, false);
     umount2(COVERED, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW)?;

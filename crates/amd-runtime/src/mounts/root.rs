@@ -14,8 +14,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, openat, readlinkat};
+use nix::fcntl::{OFlag, openat, readlinkat};
 use nix::sys::stat::{Mode, fstat, mkdirat};
+
+use crate::path_fd;
 
 /// As many links as the kernel follows (path_resolution(7)).
 const MAX_LINKS: usize = 40;
@@ -42,9 +44,8 @@ impl Root {
     /// # Errors
     /// Where it is no directory.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         Ok(Self {
-            dir: open(path, flags, Mode::empty())?,
+            dir: path_fd::find(path, OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW)?,
             path: path.to_owned(),
         })
     }

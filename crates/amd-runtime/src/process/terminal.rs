@@ -11,7 +11,6 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::ptr;
 
 use nix::errno::Errno;
@@ -66,7 +65,7 @@ fn open_ptmx() -> Result<File, ProcessError> {
     let refused = |why: &dyn std::fmt::Display| {
         ProcessError::Refused(format!("cannot make a terminal: {PTMX}: {why}"))
     };
-    let found = path_fd::find(Path::new(PTMX), OFlag::O_NOFOLLOW);
+    let found = path_fd::find(PTMX, OFlag::O_NOFOLLOW);
     let found = found.map_err(|errno| refused(&io::Error::from(errno)))?;
     must_be_ptmx(&found).map_err(|why| refused(&why))?;
     let mut options = OpenOptions::new();
