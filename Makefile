@@ -13,7 +13,7 @@ SHARE    := bin/share
 # Where rustup puts cargo, for shells that have not read its profile.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help deps build programs release test test-release lint fmt-check clippy doc reference demo bench bench-quick bench-parts costs bench-tracker test-tracker crash-test fuzz vm-box vm-test \
+.PHONY: help deps build programs release test test-release lint fmt-check clippy doc reference demo bench function-order bench-quick bench-parts costs bench-tracker test-tracker crash-test fuzz vm-box vm-test \
 	install uninstall pkg-deb cargo-deb pkg-rpm pkg-test clean
 
 help: ## List the targets
@@ -70,6 +70,10 @@ bench: deps programs ## Compare with runc, crun and youki, interleaved, on simul
 
 bench-quick: ## The same with fewer runs, GPUs and containers (a minute)
 	@$(MAKE) --no-print-directory bench BENCH_ARGS="--quick $(BENCH_ARGS)"
+
+function-order: programs ## Record which functions a container needs, in scripts/function-order.txt (as root)
+	cargo build --bin function_order
+	@scripts/function-order.sh
 
 bench-parts: ## Time discovery, selection and injection by themselves
 	cargo bench --workspace --bench discovery --bench inject

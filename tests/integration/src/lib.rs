@@ -9,6 +9,7 @@ pub mod crash;
 pub mod docker;
 pub mod host;
 pub mod kill_points;
+pub mod measure;
 pub mod mi300x;
 pub mod outcome;
 pub mod probe;

@@ -9,9 +9,9 @@ use nix::mount::{MntFlags, umount2};
 use serde::Serialize;
 
 use crate::bundles::{self, Kind, PRESET, Specs};
-use crate::measure::{Series, Summary};
 use crate::runner::Runner;
 use crate::runtimes::Runtime;
+use integration::measure::{Series, Summary};
 
 /// The commands, in the order in which a container meets them.
 pub const COMMANDS: [&str; 5] = ["create", "state", "start", "kill", "delete"];

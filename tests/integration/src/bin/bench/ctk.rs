@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::commands::Bench;
-use crate::measure::{Series, Summary};
+use integration::measure::{Series, Summary};
 
 /// The commands, and what those of AMD's toolkit in Go were measured to take on a host of 64
 /// partitions, elsewhere, in milliseconds from start to end. The first does nothing: its

@@ -3,7 +3,6 @@
 mod bundles;
 mod commands;
 mod ctk;
-mod measure;
 mod memory;
 mod plot;
 mod report;

@@ -204,7 +204,7 @@ fn right(mut table: Table, first: usize) -> Table {
     table
 }
 
-fn spread(summary: &crate::measure::Summary) -> String {
+fn spread(summary: &integration::measure::Summary) -> String {
     format!(
         "{:.2} ({:.2}-{:.2})",
         summary.wall_ms, summary.wall_p10_ms, summary.wall_p90_ms

@@ -13,9 +13,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use integration::host::SimulatedHost;
+use integration::measure::{self, Used};
 use serde::{Deserialize, Serialize};
-
-use crate::measure::{self, Used};
 
 /// The argument that makes this program a runner.
 pub const ARGUMENT: &str = "--runner";
@@ -186,6 +185,8 @@ fn run(commands: &[Vec<String>], quiet: bool) -> Result<Answer> {
         let mut command = Command::new(program);
         command
             .args(args)
+            // No engine sets it; where it is set, errors that are none cost a walk up the stack.
+            .env_remove("RUST_BACKTRACE")
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         if quiet {

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::bundles::{self, Kind, Specs};
 use crate::commands::Bench;
-use crate::measure::{Series, Summary, Used};
 use crate::runtimes::Runtime;
+use integration::measure::{Series, Summary, Used};
 
 /// Containers that are made or removed at the same time, to be done with it.
 const AT_ONCE: usize = 4;

@@ -5,8 +5,9 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use integration::outcome;
 use serde::{Deserialize, Serialize};
+
+use crate::outcome;
 
 /// What a run of a program took, the processes that it waited for included.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
