@@ -2,10 +2,7 @@
 
 use std::process::ExitCode;
 
-/// musl's own takes and gives back memory of the kernel a hundred times where this does so eight times.
-#[cfg(target_env = "musl")]
-#[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+use musl as _;
 
 fn main() -> ExitCode {
     amd_ctk::main(std::env::args_os())
