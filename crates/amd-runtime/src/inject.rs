@@ -3,6 +3,7 @@
 use discovery::edits::{ContainerEdits, DeviceNode};
 use serde_json::{Value, json};
 
+use crate::additions::Additions;
 use crate::device_cgroup::{Access, DeviceKind, DeviceRule};
 use crate::spec::{SpecError, array, object};
 
@@ -21,18 +22,38 @@ use crate::spec::{SpecError, array, object};
 /// Where the spec has another device under the path of a granted node, or a field on
 /// the way is of the wrong type.
 pub fn inject(mut spec: Value, edits: &ContainerEdits, gids: &[u32]) -> Result<Value, SpecError> {
-    let linux = object(&mut spec, "linux")?;
+    additions(&mut spec, edits, gids)?.put_into(&mut spec)?;
+    Ok(spec)
+}
+
+/// As [`inject`], but for the nodes and rules: what is returned has those that the spec is to get. It
+/// has the groups, and the lists that nodes and rules belong in.
+///
+/// # Errors
+/// As [`inject`].
+pub fn additions(
+    spec: &mut Value,
+    edits: &ContainerEdits,
+    gids: &[u32],
+) -> Result<Additions, SpecError> {
+    let linux = object(spec, "linux")?;
     let devices = array(linux, "devices")?;
-    let of_caller = devices.len();
+    let mut nodes = Vec::with_capacity(edits.device_nodes.len());
     for node in &edits.device_nodes {
-        if !has_node(&devices[..of_caller], node)? {
-            devices.push(device(node));
+        if !has_node(devices, node)? {
+            nodes.push(node.clone());
         }
     }
-    let rules = array(object(linux, "resources")?, "devices")?;
-    rules.extend(rules_of(edits).map(DeviceRule::to_spec));
-    add_gids(object(&mut spec, "process")?, gids)?;
-    Ok(spec)
+    array(object(linux, "resources")?, "devices")?;
+    add_gids(object(spec, "process")?, gids)?;
+    let allowed = edits
+        .device_nodes
+        .iter()
+        .map(|node| (node.major, node.minor));
+    Ok(Additions {
+        nodes,
+        allowed: allowed.collect(),
+    })
 }
 
 /// Adds groups to a process that is not root: that of a spec, or one of `exec`.
@@ -86,20 +107,6 @@ pub fn rules_of(edits: &ContainerEdits) -> impl Iterator<Item = DeviceRule> {
         let (major, minor) = (Some(node.major), Some(node.minor));
         DeviceRule::new(true, DeviceKind::Char, major, minor, Access::ALL)
     })
-}
-
-fn device(node: &DeviceNode) -> Value {
-    // Not by `json!`, whose objects grow: there are 129 of them with 64 GPUs.
-    let fields = [
-        ("path", json!(node.path)),
-        ("type", json!("c")),
-        ("major", json!(node.major)),
-        ("minor", json!(node.minor)),
-        ("fileMode", json!(node.mode)),
-        ("uid", json!(node.uid)),
-        ("gid", json!(node.gid)),
-    ];
-    fields.into_iter().collect()
 }
 
 #[cfg(test)]

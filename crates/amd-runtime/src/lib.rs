@@ -23,6 +23,7 @@
 
 #![cfg_attr(test, allow(missing_docs))]
 
+pub mod additions;
 pub mod cgroup;
 pub mod checkpoint;
 #[cfg(feature = "cli")]

@@ -13,8 +13,9 @@ use super::loopback;
 use super::named_namespaces::NamedNamespaces;
 use super::rights::must_be_in;
 use super::settle::{OnRecord, Settled};
-use super::specs::{tell_cgroup, without_devices, write_spec};
+use super::specs::{add_nodes, tell_cgroup, without_devices, write_spec};
 use super::{ContainerId, Runtime, write_pid};
+use crate::additions::WithAdditions;
 use crate::cgroup::birth::Birthplace;
 use crate::cgroup::head_start::{self, HeadStart};
 use crate::cgroup::hidden::{Cover, Hidden};
@@ -92,8 +93,9 @@ impl Runtime {
         }
         let hooks = Hooks::of(&settled.spec)?;
         // libcontainer reads it so, and would name a line of a file that nobody knows.
-        let typed = typed_spec(&mut settled.spec)?;
-        let rest = without_devices(&mut settled.spec);
+        let mut typed = typed_spec(&mut settled.spec)?;
+        add_nodes(&mut typed, &settled.additions)?;
+        let rest = without_devices(&mut settled.spec, &settled.additions)?;
         let whole = std::mem::replace(&mut settled.spec, rest);
         // Those of the spec are run by us.
         settled.spec["hooks"] = Value::Null;
@@ -131,6 +133,7 @@ impl Runtime {
             dir,
             mut undo,
             mut spec,
+            additions,
             rules,
             cgroup,
             unit,
@@ -152,7 +155,7 @@ impl Runtime {
             home: named.home(),
         };
         let of_create = hooks::create::told(&hooks, &state, place, causes.file())?;
-        write_spec(&dir.spec_path(), &whole)?;
+        write_spec(&dir.spec_path(), &WithAdditions(&whole, &additions))?;
         if let Some(cover) = joining.cover() {
             spec["linux"]["cgroupsPath"] = json!(cover.told());
         }

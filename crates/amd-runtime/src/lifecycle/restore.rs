@@ -54,6 +54,7 @@ impl Runtime {
         criu.check_version()?;
         refuse_cgroup_namespace(&bundle.spec)?;
         let mut settled = self.settle(id, bundle)?;
+        settled.additions.put_into(&mut settled.spec)?;
         let typed = typed_spec(&mut settled.spec)?;
         let spec = settled.spec.clone();
         let hooks = Hooks::of(&spec)?;

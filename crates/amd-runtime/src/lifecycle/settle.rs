@@ -13,12 +13,13 @@ use serde_json::Value;
 use super::grant::Grant;
 use super::undo::{Undo, recover};
 use super::{ContainerId, Runtime};
+use crate::additions::Additions;
 use crate::cgroup::resources::{Resources, Unsupported};
 use crate::cgroup::systemd::{Keeper, Property, Unit, properties_of};
 use crate::cgroup::{Cgroup, CgroupError};
 use crate::device_cgroup::{DeviceCgroupError, DeviceRule, DeviceTable, prepare, rules_from_spec};
 use crate::error::{Error, Result};
-use crate::inject::{inject, rules_of};
+use crate::inject::{additions, rules_of};
 use crate::mounts::cgroup_v1::show_own_v1;
 use crate::request;
 use crate::rootless::translate_mappings;
@@ -30,8 +31,10 @@ use crate::state::{ContainerDir, Phase, ProcessRef, Record};
 pub(super) struct Settled {
     pub dir: ContainerDir,
     pub undo: Undo,
-    /// The effective spec, GPUs included.
+    /// The effective spec, but for the nodes and rules of GPUs.
     pub spec: Value,
+    /// Those.
+    pub additions: Additions,
     pub rules: Vec<DeviceRule>,
     pub cgroup: Cgroup,
     pub unit: Option<Unit>,
@@ -75,8 +78,9 @@ impl Runtime {
             translate_mappings(&mut spec)?;
         }
         let mut rules = canonical_rules(&mut spec)?;
+        let mut of_gpus = Additions::default();
         if let Some(grant) = &grant {
-            spec = inject(spec, &grant.edits, &self.gids_of(grant))?;
+            of_gpus = additions(&mut spec, &grant.edits, &self.gids_of(grant))?;
             rules.extend(rules_of(&grant.edits));
         }
         // Rules that contradict each other are refused before anything is built.
@@ -96,6 +100,7 @@ impl Runtime {
             dir,
             undo,
             spec,
+            additions: of_gpus,
             rules,
             cgroup,
             unit,

@@ -3,21 +3,28 @@
 use std::fs;
 use std::path::Path;
 
-use serde::Deserialize;
+use oci_spec::runtime::Spec;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::additions::Additions;
 use crate::error::{Error, Result};
 use crate::hooks::Hooks;
-use crate::spec::namespace;
+use crate::spec::{SpecError, namespace};
 use crate::state::{ContainerDir, write_atomically};
 
 /// A copy of a spec without its device nodes and rules, for libcontainer, which has no part in them:
 /// 64 GPUs are 129 of each, nine tenths of the spec. Where libcontainer makes the root filesystem,
-/// in its caller's mount namespace, it makes the nodes, and has them.
-pub(super) fn without_devices(spec: &mut Value) -> Value {
+/// in its caller's mount namespace, it makes the nodes, and has them, and the additions.
+///
+/// # Errors
+/// Where a field on the way to a list of devices is of the wrong type.
+pub(super) fn without_devices(spec: &mut Value, additions: &Additions) -> Result<Value> {
     if namespace(spec, "mount").is_none() {
-        return spec.clone();
+        let mut copy = spec.clone();
+        additions.put_into(&mut copy)?;
+        return Ok(copy);
     }
     let lists = ["/linux/devices", "/linux/resources/devices"];
     let taken = lists.map(|list| spec.pointer_mut(list).map(Value::take));
@@ -27,7 +34,21 @@ pub(super) fn without_devices(spec: &mut Value) -> Value {
             *list = devices;
         }
     }
-    copy
+    Ok(copy)
+}
+
+/// Adds nodes to a typed spec.
+///
+/// # Errors
+/// Where oci-spec refuses one.
+pub(super) fn add_nodes(spec: &mut Spec, additions: &Additions) -> Result<()> {
+    let nodes = additions
+        .typed_nodes()
+        .map_err(|err| SpecError::Field(format!("linux.devices: {err}")))?;
+    if let Some(linux) = spec.linux_mut() {
+        linux.devices_mut().get_or_insert_default().extend(nodes);
+    }
+    Ok(())
 }
 
 /// Names a cgroup that systemd has made: libcontainer is told of no systemd.
@@ -39,7 +60,7 @@ pub(super) fn tell_cgroup(spec: &mut Value, dir: &Path) {
 
 /// Writes a spec: the effective one, and what libcontainer is told of it, which it reads
 /// from a file only (youki#2786). The caller's bundle is not ours to change.
-pub(super) fn write_spec(path: &Path, spec: &Value) -> Result<()> {
+pub(super) fn write_spec(path: &Path, spec: &impl Serialize) -> Result<()> {
     let io = |source| Error::Io {
         what: "cannot write",
         path: path.to_owned(),
@@ -96,7 +117,7 @@ mod tests {
             "namespaces": [{"type": "mount"}],
         }});
         let mut spec = whole.clone();
-        let copy = without_devices(&mut spec);
+        let copy = without_devices(&mut spec, &Additions::default()).unwrap();
         assert_eq!(spec, whole);
         assert_eq!(
             copy,
@@ -106,16 +127,21 @@ mod tests {
                 "namespaces": [{"type": "mount"}],
             }})
         );
-        let mut none = json!({"linux": {}, "process": {}});
-        assert_eq!(
-            without_devices(&mut none),
-            json!({"linux": {}, "process": {}})
-        );
+        let mut none = json!({"linux": {"namespaces": [{"type": "mount"}]}, "process": {}});
+        let copy = without_devices(&mut none, &Additions::default()).unwrap();
+        assert_eq!(copy, none);
     }
 
     #[test]
     fn in_its_callers_mount_namespace_libcontainer_has_the_devices() {
-        let mut spec = json!({"linux": {"devices": [{"path": "/dev/kfd"}]}});
-        assert_eq!(without_devices(&mut spec), spec);
+        let mut spec =
+            json!({"linux": {"devices": [{"path": "/dev/x"}], "resources": {"devices": []}}});
+        let additions = Additions {
+            nodes: Vec::new(),
+            allowed: vec![(226, 128)],
+        };
+        let copy = without_devices(&mut spec, &additions).unwrap();
+        assert_eq!(copy["linux"]["devices"], spec["linux"]["devices"]);
+        assert_eq!(copy["linux"]["resources"]["devices"][0]["minor"], 128);
     }
 }
