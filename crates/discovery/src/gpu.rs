@@ -41,8 +41,9 @@ pub struct Gpu {
 pub struct ComputeNode {
     /// The number of the node, in which ROCr counts GPUs and CPUs together.
     pub node_id: u32,
-    /// The id that the driver made up for the GPU, not 0. It changes with the board's partitions.
-    pub gpu_id: u32,
+    /// The id that the driver made up for the GPU, not 0. It changes with the board's partitions. `None`
+    /// where [`identify`](crate::Inventory::identify) had no need to read it.
+    pub gpu_id: Option<u32>,
     /// The instruction set, such as `gfx942`; 2018 drivers do not tell.
     pub gfx: Option<String>,
 }

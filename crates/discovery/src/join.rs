@@ -38,7 +38,8 @@ impl Board {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KfdNode {
     pub node_id: u32,
-    pub gpu_id: u32,
+    /// Not 0; `None` where it was not read.
+    pub gpu_id: Option<u32>,
     pub properties: NodeProperties,
 }
 

@@ -15,7 +15,7 @@ fn gpu(index: usize) -> Gpu {
         render_minor: None,
         compute: Some(ComputeNode {
             node_id: 1,
-            gpu_id: 2,
+            gpu_id: Some(2),
             gfx: None,
         }),
         name: None,

@@ -77,7 +77,11 @@ fn facts(gpu: &ListedGpu) -> [(&'static str, Option<String>); 9] {
                     .as_ref()
                     .map(|gfx| format!(", {gfx}"))
                     .unwrap_or_default();
-                format!("node {}, GPU id {}{gfx}", node.node_id, node.gpu_id)
+                let id = node
+                    .gpu_id
+                    .map(|id| format!(", GPU id {id}"))
+                    .unwrap_or_default();
+                format!("node {}{id}{gfx}", node.node_id)
             }),
         ),
     ]

@@ -76,7 +76,7 @@ pub(super) struct ListedNode {
 #[derive(Debug, Serialize)]
 pub(super) struct ListedCompute {
     pub(super) node_id: u32,
-    pub(super) gpu_id: u32,
+    pub(super) gpu_id: Option<u32>,
     pub(super) gfx: Option<String>,
 }
 

@@ -17,7 +17,7 @@ fn computing(gpu: Gpu) -> Gpu {
     Gpu {
         compute: Some(ComputeNode {
             node_id: 1,
-            gpu_id: 2,
+            gpu_id: Some(2),
             gfx: None,
         }),
         ..gpu

@@ -97,3 +97,29 @@ fn identify_leaves_out_what_containers_do_not_need() {
     };
     assert_eq!(Inventory::identify(&host).unwrap().gpus, [bare]);
 }
+
+#[test]
+fn a_kfd_node_is_a_gpus_by_its_render_minor_or_else_its_id() {
+    let board = "bus/pci/drivers/amdgpu/0000:05:00.0/device";
+    let nodes = "class/kfd/kfd/topology/nodes";
+    let properties = |node: u32| format!("{nodes}/{node}/properties");
+    let id = |node: u32| format!("{nodes}/{node}/gpu_id");
+    let with = |of_gpu: &str| {
+        host_with(&[
+            (board, "0x74a1\n"),
+            (&id(0), "0\n"),
+            (&properties(0), "location_id 1280\ndrm_render_minor 0\n"),
+            (&id(1), "7\n"),
+            (&properties(1), of_gpu),
+        ])
+    };
+    let ids = |inventory: Inventory| -> Vec<_> {
+        let nodes = inventory.gpus.into_iter().filter_map(|gpu| gpu.compute);
+        nodes.map(|node| (node.node_id, node.gpu_id)).collect()
+    };
+    let (_dir, host) = with("location_id 1280\ndrm_render_minor 128\n");
+    assert_eq!(ids(Inventory::discover(&host).unwrap()), [(1, Some(7))]);
+    assert_eq!(ids(Inventory::identify(&host).unwrap()), [(1, None)]);
+    let (_dir, old) = with("location_id 1280\n");
+    assert_eq!(ids(Inventory::identify(&old).unwrap()), [(1, Some(7))]);
+}

@@ -21,7 +21,7 @@ fn partitioned(address: &str) -> Board {
 fn node(node_id: u32, location_id: u32, render_minor: u32) -> KfdNode {
     KfdNode {
         node_id,
-        gpu_id: 1000 + node_id,
+        gpu_id: Some(1000 + node_id),
         properties: NodeProperties {
             location_id,
             render_minor: (render_minor != 0).then_some(render_minor),

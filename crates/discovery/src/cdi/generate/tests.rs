@@ -20,7 +20,7 @@ fn gpu(index: usize) -> Gpu {
         render_minor: None,
         compute: (!graphics_only).then_some(ComputeNode {
             node_id: 1,
-            gpu_id: 2,
+            gpu_id: Some(2),
             gfx: None,
         }),
         name: None,
