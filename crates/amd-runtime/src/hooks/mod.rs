@@ -108,6 +108,13 @@ impl Hooks {
         Ok(Self(all))
     }
 
+    /// Whether none is to run once a container is created, but for those that its init runs.
+    pub fn are_early(&self) -> bool {
+        [When::Poststart, When::Poststop]
+            .iter()
+            .all(|when| self.at(*when).is_empty())
+    }
+
     /// The hooks of one point, in their order.
     pub fn at(&self, when: When) -> &[Hook] {
         self.0.get(&when).map_or(&[], Vec::as_slice)

@@ -129,6 +129,7 @@ impl Runtime {
             reservation,
             unit_properties,
         } = self.put_on_record(&mut settled)?;
+        record.without_late_hooks = hooks.are_early();
         let Settled {
             dir,
             mut undo,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use libcontainer::config::YoukiConfig;
 use serde_json::Value;
 
-use super::specs::read_hooks;
+use super::specs::read_late_hooks;
 use super::status::Status;
 use super::undo::recover;
 use super::{ContainerId, Runtime};
@@ -106,7 +106,9 @@ fn cgroups_path_on_file(dir: &ContainerDir) -> Option<PathBuf> {
 /// Runs the hooks that the spec has for after the container; as with runc, one that
 /// fails is logged and changes nothing (OCI runtime spec, "Poststop").
 fn run_poststop_hooks(dir: &ContainerDir, record: &Record) {
-    let Ok(hooks) = read_hooks(dir) else { return };
+    let Ok(hooks) = read_late_hooks(dir, record) else {
+        return;
+    };
     let state = HookState::of(record, 0, "stopped");
     if let Err(err) = hooks::run(When::Poststop, hooks.at(When::Poststop), &state, None, &[]) {
         tracing::warn!("container {}: {err}", dir.id());

@@ -25,7 +25,7 @@ use crate::request;
 use crate::rootless::translate_mappings;
 use crate::spec::effective::{cgroups_path, effective};
 use crate::spec::{Bundle, has_new_namespace};
-use crate::state::{ContainerDir, Phase, ProcessRef, Record};
+use crate::state::{ContainerDir, GpusOnRecord, Phase, ProcessRef, Record};
 
 /// A container before it is built. Dropping it undoes what was done.
 pub(super) struct Settled {
@@ -119,7 +119,8 @@ impl Runtime {
         let mut granted_nodes = Vec::new();
         if let Some(grant) = settled.grant.take() {
             record.gpu_gids = self.gids_of(&grant);
-            record.gpus = grant.gpus;
+            let failed = |err: serde_json::Error| Error::Status(err.to_string());
+            record.gpus = GpusOnRecord::of(&grant.gpus).map_err(failed)?;
             granted_nodes = grant.edits.device_nodes;
         }
         let unit_properties = match &settled.unit {
@@ -204,10 +205,11 @@ fn new_record(settled: &Settled) -> Result<Record> {
         cgroup_dirs: cgroup.dirs().to_vec(),
         visited_dirs: cgroup.visited().to_vec(),
         shared_dirs: cgroup.existing(),
-        gpus: Vec::new(),
+        gpus: GpusOnRecord::default(),
         gpu_gids: Vec::new(),
         enforcement: None,
         nodes_only: false,
+        without_late_hooks: false,
     })
 }
 

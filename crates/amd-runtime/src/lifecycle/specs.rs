@@ -12,7 +12,7 @@ use crate::additions::Additions;
 use crate::error::{Error, Result};
 use crate::hooks::Hooks;
 use crate::spec::{SpecError, namespace};
-use crate::state::{ContainerDir, write_atomically};
+use crate::state::{ContainerDir, Record, write_atomically};
 
 /// A copy of a spec without its device nodes and rules, for libcontainer, which has no part in them:
 /// 64 GPUs are 129 of each, nine tenths of the spec. Where libcontainer makes the root filesystem,
@@ -78,11 +78,14 @@ pub(super) fn read_spec(dir: &ContainerDir) -> Result<Value> {
     read_part(dir)
 }
 
-/// The hooks of a container.
+/// The hooks of a container of which some are to run once it is created; else none.
 ///
 /// # Errors
 /// Where its effective spec cannot be read.
-pub(super) fn read_hooks(dir: &ContainerDir) -> Result<Hooks> {
+pub(super) fn read_late_hooks(dir: &ContainerDir, record: &Record) -> Result<Hooks> {
+    if record.without_late_hooks {
+        return Ok(Hooks::default());
+    }
     #[derive(Deserialize)]
     struct Part {
         #[serde(default)]

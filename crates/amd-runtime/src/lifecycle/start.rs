@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use libcontainer::notify_socket::NOTIFY_FILE;
 use serde_json::json;
 
-use super::specs::read_hooks;
+use super::specs::read_late_hooks;
 use super::status::Status;
 use super::{ContainerId, Runtime};
 use crate::error::{Error, Result};
@@ -54,7 +54,7 @@ impl Runtime {
             )));
         }
         self.check_reserved(&record)?;
-        let hooks = read_hooks(&dir)?;
+        let hooks = read_late_hooks(&dir, &record)?;
         let let_go = let_go(&dir, &record);
         if matches!(let_go, Err(Error::Seccomp(_)))
             && let Some(init) = record.init

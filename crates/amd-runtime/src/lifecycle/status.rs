@@ -112,15 +112,16 @@ impl Runtime {
     /// # Errors
     /// Where there is no such container, or its record cannot be understood.
     pub fn state(&self, id: &ContainerId) -> Result<ContainerState> {
-        let (_, record) = self.load(id)?;
+        let (dir, record) = self.load(id)?;
         let status = Status::of(&record);
         let pid = match status {
             Status::Stopped => 0,
             _ => record.init.map_or(0, |init| init.pid),
         };
+        let gpus = dir.gpus(&record)?;
         let mut annotations = record.annotations;
-        if !record.gpus.is_empty() {
-            let names: Vec<_> = record.gpus.iter().map(|gpu| gpu.name.as_str()).collect();
+        if !gpus.is_empty() {
+            let names: Vec<_> = gpus.into_iter().map(|gpu| gpu.name).collect();
             annotations.insert(GRANTED.into(), names.join(","));
         }
         Ok(ContainerState {
@@ -155,7 +156,8 @@ impl Runtime {
     /// # Errors
     /// Where there is no such container, or its record cannot be understood.
     pub fn gpus(&self, id: &ContainerId) -> Result<Vec<crate::state::GrantedGpu>> {
-        Ok(self.load(id)?.1.gpus)
+        let (dir, record) = self.load(id)?;
+        Ok(dir.gpus(&record)?)
     }
 }
 

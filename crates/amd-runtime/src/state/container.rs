@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::at_work::AtWork;
 use super::{
-    LOCK_PATIENCE, Lock, LockError, LockKind, ProcessRef, Record, StateError, read_regular,
-    write_atomically,
+    GrantedGpu, LOCK_PATIENCE, Lock, LockError, LockKind, ProcessRef, Record, StateError,
+    read_regular, write_atomically,
 };
 use crate::id::ContainerId;
 
@@ -190,6 +190,15 @@ impl ContainerDir {
             Err(err) => return Err(StateError::io("cannot read", &path)(err)),
         };
         serde_json::from_slice(&bytes).map_err(|source| self.torn(RECORD, source))
+    }
+
+    /// The GPUs of its record.
+    ///
+    /// # Errors
+    /// [`StateError::Torn`] where they cannot be understood.
+    pub fn gpus(&self, record: &Record) -> Result<Vec<GrantedGpu>, StateError> {
+        let torn = |source| self.torn(RECORD, source);
+        record.gpus.parse().map_err(torn)
     }
 
     /// Replaces the record, whole or not at all.

@@ -17,6 +17,7 @@
 mod at_work;
 mod container;
 mod error;
+mod gpus;
 mod lock;
 mod record;
 mod root;
@@ -33,6 +34,7 @@ pub use host_state::{
 pub use at_work::AtWork;
 pub use container::ContainerDir;
 pub use error::StateError;
+pub use gpus::GpusOnRecord;
 pub use lock::{Lock, LockError, LockKind};
 pub use record::{Phase, Record};
 pub use root::StateRoot;

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
-use gpu_tracker::GrantedGpu;
 use serde::{Deserialize, Serialize};
 
-use super::ProcessRef;
+use super::{GpusOnRecord, ProcessRef};
 use crate::device_cgroup::Enforcement;
 
 /// How far a container came.
@@ -63,8 +62,8 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shared_dirs: Vec<PathBuf>,
     /// The GPUs that it was granted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub gpus: Vec<GrantedGpu>,
+    #[serde(default, skip_serializing_if = "GpusOnRecord::is_empty")]
+    pub gpus: GpusOnRecord,
     /// Groups of the granted nodes that its processes need, where the settings say so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gpu_gids: Vec<u32>,
@@ -76,6 +75,9 @@ pub struct Record {
     /// only those that were mounted for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub nodes_only: bool,
+    /// Whether no hooks are left to run once it is created, and its spec need not be read for them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_late_hooks: bool,
 }
 
 impl Record {
@@ -100,10 +102,11 @@ impl Record {
             cgroup_dirs: Vec::new(),
             visited_dirs: Vec::new(),
             shared_dirs: Vec::new(),
-            gpus: Vec::new(),
+            gpus: GpusOnRecord::default(),
             gpu_gids: Vec::new(),
             enforcement: None,
             nodes_only: false,
+            without_late_hooks: false,
         }
     }
 }
