@@ -118,11 +118,10 @@ impl Runtime {
             Status::Stopped => 0,
             _ => record.init.map_or(0, |init| init.pid),
         };
-        let gpus = dir.gpus(&record)?;
+        let gpus = dir.gpu_names(&record)?;
         let mut annotations = record.annotations;
         if !gpus.is_empty() {
-            let names: Vec<_> = gpus.into_iter().map(|gpu| gpu.name).collect();
-            annotations.insert(GRANTED.into(), names.join(","));
+            annotations.insert(GRANTED.into(), gpus.join(","));
         }
         Ok(ContainerState {
             oci_version: record.oci_version,

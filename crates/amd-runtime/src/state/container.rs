@@ -201,6 +201,15 @@ impl ContainerDir {
         record.gpus.parse().map_err(torn)
     }
 
+    /// The CDI names of the GPUs of its record.
+    ///
+    /// # Errors
+    /// As [`ContainerDir::gpus`].
+    pub fn gpu_names(&self, record: &Record) -> Result<Vec<String>, StateError> {
+        let torn = |source| self.torn(RECORD, source);
+        record.gpus.names().map_err(torn)
+    }
+
     /// Replaces the record, whole or not at all.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The GPUs on a container's record.
 
 use gpu_tracker::GrantedGpu;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -32,6 +33,23 @@ impl GpusOnRecord {
     /// # Errors
     /// Where the record has something else there.
     pub fn parse(&self) -> serde_json::Result<Vec<GrantedGpu>> {
+        self.parse_as()
+    }
+
+    /// Their CDI names at the time.
+    ///
+    /// # Errors
+    /// As [`GpusOnRecord::parse`].
+    pub fn names(&self) -> serde_json::Result<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Named {
+            name: String,
+        }
+        let named: Vec<Named> = self.parse_as()?;
+        Ok(named.into_iter().map(|gpu| gpu.name).collect())
+    }
+
+    fn parse_as<T: DeserializeOwned>(&self) -> serde_json::Result<Vec<T>> {
         match &self.0 {
             None => Ok(Vec::new()),
             Some(json) => serde_json::from_str(json.get()),
@@ -67,6 +85,7 @@ mod tests {
         let gpus: GpusOnRecord = serde_json::from_str(&json).unwrap();
         assert!(!gpus.is_empty());
         assert_eq!(gpus.parse().unwrap(), [gpu()]);
+        assert_eq!(gpus.names().unwrap(), ["amd.com/gpu=0"]);
     }
 
     #[test]
@@ -81,5 +100,6 @@ mod tests {
     fn something_else_is_an_error_to_who_asks() {
         let gpus: GpusOnRecord = serde_json::from_str(r#"[{"name": 1}]"#).unwrap();
         assert!(gpus.parse().is_err());
+        assert!(gpus.names().is_err());
     }
 }
