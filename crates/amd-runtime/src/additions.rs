@@ -11,6 +11,7 @@ use oci_spec::runtime::{LinuxDevice, LinuxDeviceBuilder, LinuxDeviceType};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
+use crate::device_cgroup::DeviceRule;
 use crate::spec::{SpecError, array, object};
 
 /// What a spec is to have besides.
@@ -18,8 +19,8 @@ use crate::spec::{SpecError, array, object};
 pub struct Additions {
     /// Nodes for `linux.devices`.
     pub nodes: Vec<DeviceNode>,
-    /// Major and minor numbers of the character devices that `linux.resources.devices` is to allow.
-    pub allowed: Vec<(u32, u32)>,
+    /// Rules for `linux.resources.devices`.
+    pub rules: Vec<DeviceRule>,
 }
 
 impl Additions {
@@ -31,7 +32,7 @@ impl Additions {
         let linux = object(spec, "linux")?;
         let nodes = self.nodes.iter().map(|node| json!(Item::node(node)));
         array(linux, "devices")?.extend(nodes);
-        let rules = self.allowed.iter().map(|device| json!(Item::rule(device)));
+        let rules = self.rules.iter().map(|rule| rule.to_spec());
         array(object(linux, "resources")?, "devices")?.extend(rules);
         Ok(())
     }
@@ -68,7 +69,7 @@ impl Serialize for WithAdditions<'_> {
         let resources = &linux["resources"];
         let of_resources = [(
             "devices",
-            Part::Rules(&resources["devices"], &additions.allowed),
+            Part::Rules(&resources["devices"], &additions.rules),
         )];
         let of_linux = [
             ("devices", Part::Nodes(&linux["devices"], &additions.nodes)),
@@ -85,7 +86,7 @@ enum Part<'a> {
     /// A list with more nodes at its end.
     Nodes(&'a Value, &'a [DeviceNode]),
     /// A list with more rules at its end.
-    Rules(&'a Value, &'a [(u32, u32)]),
+    Rules(&'a Value, &'a [DeviceRule]),
 }
 
 impl Serialize for Part<'_> {
@@ -106,8 +107,8 @@ impl Serialize for Part<'_> {
                 let more = nodes.iter().map(Item::node);
                 serializer.collect_seq(entries(list).map(Item::There).chain(more))
             }
-            Self::Rules(list, allowed) => {
-                let more = allowed.iter().map(Item::rule);
+            Self::Rules(list, rules) => {
+                let more = rules.iter().map(Item::Rule);
                 serializer.collect_seq(entries(list).map(Item::There).chain(more))
             }
         }
@@ -134,13 +135,7 @@ enum Item<'a> {
         uid: u32,
         gid: u32,
     },
-    Rule {
-        allow: bool,
-        r#type: char,
-        major: u32,
-        minor: u32,
-        access: &'static str,
-    },
+    Rule(&'a DeviceRule),
 }
 
 impl<'a> Item<'a> {
@@ -155,21 +150,12 @@ impl<'a> Item<'a> {
             gid: node.gid,
         }
     }
-
-    fn rule(&(major, minor): &(u32, u32)) -> Self {
-        Self::Rule {
-            allow: true,
-            r#type: 'c',
-            major,
-            minor,
-            access: "rwm",
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device_cgroup::{Access, DeviceKind};
 
     fn additions() -> Additions {
         let node = |path: &str, minor: u32| DeviceNode {
@@ -180,9 +166,11 @@ mod tests {
             uid: 0,
             gid: 109,
         };
+        let rule =
+            |minor| DeviceRule::new(true, DeviceKind::Char, Some(226), Some(minor), Access::ALL);
         Additions {
             nodes: vec![node("/dev/dri/card1", 1), node("/dev/dri/\"x\"", 128)],
-            allowed: vec![(226, 1), (226, 128)],
+            rules: vec![rule(1), rule(128)],
         }
     }
 

@@ -46,13 +46,9 @@ pub fn additions(
     }
     array(object(linux, "resources")?, "devices")?;
     add_gids(object(spec, "process")?, gids)?;
-    let allowed = edits
-        .device_nodes
-        .iter()
-        .map(|node| (node.major, node.minor));
     Ok(Additions {
         nodes,
-        allowed: allowed.collect(),
+        rules: edits.device_nodes.iter().map(rule).collect(),
     })
 }
 
@@ -101,12 +97,9 @@ fn has_node(devices: &[Value], node: &DeviceNode) -> Result<bool, SpecError> {
     )))
 }
 
-/// The rules that [`inject`] adds, in their order.
-pub fn rules_of(edits: &ContainerEdits) -> impl Iterator<Item = DeviceRule> {
-    edits.device_nodes.iter().map(|node| {
-        let (major, minor) = (Some(node.major), Some(node.minor));
-        DeviceRule::new(true, DeviceKind::Char, major, minor, Access::ALL)
-    })
+fn rule(node: &DeviceNode) -> DeviceRule {
+    let (major, minor) = (Some(node.major), Some(node.minor));
+    DeviceRule::new(true, DeviceKind::Char, major, minor, Access::ALL)
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value, json};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Value, json};
 
 use super::access::Access;
 
@@ -91,21 +92,29 @@ impl DeviceRule {
     /// The rule as an entry of `linux.resources.devices`, in the form that every reader takes the
     /// same way: wildcards are absent rather than -1, and the access is written out.
     pub fn to_spec(self) -> Value {
+        json!(self)
+    }
+}
+
+/// As [`DeviceRule::to_spec`] says.
+impl Serialize for DeviceRule {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut entry = serializer.serialize_map(None)?;
+        entry.serialize_entry("allow", &self.allow)?;
         if self.kind == DeviceKind::All {
-            return json!({"allow": self.allow, "type": "a", "access": "rwm"});
+            entry.serialize_entry("type", "a")?;
+            entry.serialize_entry("access", "rwm")?;
+            return entry.end();
         }
-        let mut entry = Map::with_capacity(5);
-        let mut set = |name: &str, value| entry.insert(name.to_owned(), value);
-        set("allow", self.allow.into());
-        set("type", self.kind.letter().to_string().into());
+        entry.serialize_entry("type", &self.kind.letter())?;
         if let Some(major) = self.major {
-            set("major", major.into());
+            entry.serialize_entry("major", &major)?;
         }
         if let Some(minor) = self.minor {
-            set("minor", minor.into());
+            entry.serialize_entry("minor", &minor)?;
         }
-        set("access", self.access.to_string().into());
-        entry.into()
+        entry.serialize_entry("access", &self.access.to_string())?;
+        entry.end()
     }
 }
 

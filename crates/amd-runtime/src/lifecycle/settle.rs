@@ -19,7 +19,7 @@ use crate::cgroup::systemd::{Keeper, Property, Unit, properties_of};
 use crate::cgroup::{Cgroup, CgroupError};
 use crate::device_cgroup::{DeviceCgroupError, DeviceRule, DeviceTable, prepare, rules_from_spec};
 use crate::error::{Error, Result};
-use crate::inject::{additions, rules_of};
+use crate::inject::additions;
 use crate::mounts::cgroup_v1::show_own_v1;
 use crate::request;
 use crate::rootless::translate_mappings;
@@ -81,7 +81,7 @@ impl Runtime {
         let mut of_gpus = Additions::default();
         if let Some(grant) = &grant {
             of_gpus = additions(&mut spec, &grant.edits, &self.gids_of(grant))?;
-            rules.extend(rules_of(&grant.edits));
+            rules.extend_from_slice(&of_gpus.rules);
         }
         // Rules that contradict each other are refused before anything is built.
         DeviceTable::of_container(&rules).map_err(DeviceCgroupError::from)?;

@@ -111,6 +111,7 @@ fn read_part<T: DeserializeOwned>(dir: &ContainerDir) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device_cgroup::{Access, DeviceKind, DeviceRule};
 
     #[test]
     fn the_copy_for_libcontainer_has_all_but_devices_and_their_rules() {
@@ -141,7 +142,13 @@ mod tests {
             json!({"linux": {"devices": [{"path": "/dev/x"}], "resources": {"devices": []}}});
         let additions = Additions {
             nodes: Vec::new(),
-            allowed: vec![(226, 128)],
+            rules: vec![DeviceRule::new(
+                true,
+                DeviceKind::Char,
+                Some(226),
+                Some(128),
+                Access::ALL,
+            )],
         };
         let copy = without_devices(&mut spec, &additions).unwrap();
         assert_eq!(copy["linux"]["devices"], spec["linux"]["devices"]);
