@@ -72,7 +72,7 @@ bench-quick: ## The same with fewer runs, GPUs and containers (a minute)
 	@$(MAKE) --no-print-directory bench BENCH_ARGS="--quick $(BENCH_ARGS)"
 
 function-order: programs ## Record which functions a container needs, in scripts/function-order.txt (as root)
-	cargo build --bin function_order
+	cargo build --bin function_order --bin simulated-host
 	@scripts/function-order.sh
 
 bench-parts: ## Time discovery, selection and injection by themselves
