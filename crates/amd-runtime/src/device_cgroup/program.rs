@@ -34,16 +34,16 @@ const SHIFT_RIGHT: u8 = 0x74;
 const SET: u8 = 0xb4;
 /// `BPF_ALU | BPF_MOV | BPF_X`, 32 bits wide, the upper half becomes zero.
 const COPY: u8 = 0xbc;
-/// `BPF_JMP | BPF_JEQ | BPF_K`.
-const JUMP_IF_EQUAL: u8 = 0x15;
-/// `BPF_JMP | BPF_JNE | BPF_K`.
-const JUMP_UNLESS_EQUAL: u8 = 0x55;
-/// `BPF_JMP | BPF_JNE | BPF_X`.
-const JUMP_UNLESS_SAME: u8 = 0x5d;
-/// `BPF_JMP | BPF_JLT | BPF_X`, unsigned.
-const JUMP_IF_BELOW: u8 = 0xad;
-/// `BPF_JMP | BPF_JGT | BPF_X`, unsigned.
-const JUMP_IF_ABOVE: u8 = 0x2d;
+/// `BPF_JMP | BPF_JA`.
+const JUMP: u8 = 0x05;
+/// `BPF_JMP32 | BPF_JEQ | BPF_K`.
+const JUMP_IF_EQUAL: u8 = 0x16;
+/// `BPF_JMP32 | BPF_JNE | BPF_K`.
+const JUMP_UNLESS_EQUAL: u8 = 0x56;
+/// `BPF_JMP32 | BPF_JLT | BPF_K`, unsigned.
+const JUMP_IF_BELOW: u8 = 0xa6;
+/// `BPF_JMP32 | BPF_JGT | BPF_K`, unsigned.
+const JUMP_IF_ABOVE: u8 = 0x26;
 /// `BPF_JMP | BPF_EXIT`.
 const EXIT: u8 = 0x95;
 
@@ -91,13 +91,6 @@ impl Instruction {
     const fn with_register(code: u8, destination: u8, source: u8) -> Self {
         Self::new(code, destination, source, 0, 0)
     }
-
-    fn is_jump(self) -> bool {
-        matches!(
-            self.code,
-            JUMP_IF_EQUAL | JUMP_UNLESS_EQUAL | JUMP_UNLESS_SAME | JUMP_IF_BELOW | JUMP_IF_ABOVE
-        )
-    }
 }
 
 /// Exceptions of one access that differ in their minor numbers alone, which follow each other: the
@@ -131,7 +124,14 @@ fn runs(table: &DeviceTable) -> Vec<Run> {
     runs
 }
 
+/// As many runs as jumps over all of their instructions reach: nine each, of 32,767.
+const RUNS_OF_A_PART: usize = 2048;
+
 /// The program that allows what `table` allows.
+///
+/// Each number is compared once on every way through it: type, then major, access and minor
+/// number. The kernel's verifier follows each way, and every comparison whose outcome it knows from
+/// an earlier one costs it more than all the others.
 pub fn compile(table: &DeviceTable) -> Vec<Instruction> {
     use Instruction as I;
     let mut program = vec![
@@ -142,63 +142,119 @@ pub fn compile(table: &DeviceTable) -> Vec<Instruction> {
         I::new(LOAD, MAJOR, R1, 4, 0),
         I::new(LOAD, MINOR, R1, 8, 0),
     ];
-    for Run {
-        first: range,
-        last,
-        access,
-    } in runs(table)
-    {
-        let mut block = vec![I::with_immediate(
-            JUMP_UNLESS_EQUAL,
-            TYPE,
-            kernel_type(range.kind),
-        )];
-        block.push(I::with_register(COPY, R1, ACCESS));
-        let bits = i32::from(access.bits());
-        if table.default_allow() {
-            // Any access of the exception in the request denies it.
-            block.push(I::with_immediate(AND, R1, bits));
-            block.push(I::with_immediate(JUMP_IF_EQUAL, R1, 0));
-        } else {
-            // The request must hold no access outside of the exception.
-            block.push(I::with_immediate(AND, R1, !bits));
-            block.push(I::with_immediate(JUMP_UNLESS_EQUAL, R1, 0));
-        }
-        // By register: an immediate operand of a jump is extended with its sign.
-        let mut compare = |number: Option<u32>, jump, register| {
-            if let Some(number) = number {
-                block.push(I::with_immediate(SET, R1, number.cast_signed()));
-                block.push(I::with_register(jump, register, R1));
-            }
-        };
-        compare(range.major, JUMP_UNLESS_SAME, MAJOR);
-        match last {
-            None => compare(range.minor, JUMP_UNLESS_SAME, MINOR),
-            Some(last) => {
-                compare(range.minor, JUMP_IF_BELOW, MINOR);
-                compare(Some(last), JUMP_IF_ABOVE, MINOR);
-            }
-        }
-        block.push(I::with_immediate(
-            SET,
-            R0,
-            i32::from(!table.default_allow()),
-        ));
-        block.push(I::with_immediate(EXIT, 0, 0));
-        jump_past_the_end(&mut block);
-        program.append(&mut block);
+    for runs in runs(table).chunks(RUNS_OF_A_PART) {
+        program.append(&mut part(runs, table.default_allow()));
     }
     program.push(I::with_immediate(SET, R0, i32::from(table.default_allow())));
     program.push(I::with_immediate(EXIT, 0, 0));
     program
 }
 
-/// Lets every jump of `block` go to the instruction after it.
-fn jump_past_the_end(block: &mut [Instruction]) {
-    for (distance, instruction) in (0..).zip(block.iter_mut().rev()) {
-        if instruction.is_jump() {
-            instruction.offset = distance;
+/// The instructions for these runs, which are sorted: the verdict where one of them is about the
+/// request, else on to what follows.
+fn part(runs: &[Run], default_allow: bool) -> Vec<Instruction> {
+    let mut part = Part {
+        instructions: Vec::new(),
+        to_end: Vec::new(),
+        default_allow,
+    };
+    for of_kind in runs.chunk_by(|one, other| one.first.kind == other.first.kind) {
+        let kind = kernel_type(of_kind[0].first.kind);
+        let other_kind = part.push(JUMP_UNLESS_EQUAL, TYPE, kind);
+        // The wildcard is sorted first: behind a number no other one matches.
+        for of_major in of_kind.chunk_by(|one, other| one.first.major == other.first.major) {
+            let major = of_major[0].first.major;
+            let other_major =
+                major.map(|major| part.push(JUMP_UNLESS_EQUAL, MAJOR, major.cast_signed()));
+            for of_access in of_major.chunk_by(|one, other| one.access == other.access) {
+                let other_access = part.push_access(of_access[0].access);
+                for run in of_access {
+                    part.push_verdict(run);
+                    if run.first.minor.is_none() {
+                        // The verifier refuses what is never reached.
+                        break;
+                    }
+                }
+                part.land(other_access);
+            }
+            if let Some(other_major) = other_major {
+                part.push_jump_to_end();
+                part.land(other_major);
+            }
         }
+        part.push_jump_to_end();
+        part.land(other_kind);
+    }
+    part.finish()
+}
+
+/// Instructions in the making.
+struct Part {
+    instructions: Vec<Instruction>,
+    /// The places of jumps to what follows.
+    to_end: Vec<usize>,
+    default_allow: bool,
+}
+
+impl Part {
+    /// Returns the place of the instruction, for [`Part::land`].
+    fn push(&mut self, code: u8, register: u8, immediate: i32) -> usize {
+        self.instructions
+            .push(Instruction::with_immediate(code, register, immediate));
+        self.instructions.len() - 1
+    }
+
+    fn push_jump_to_end(&mut self) {
+        let place = self.push(JUMP, 0, 0);
+        self.to_end.push(place);
+    }
+
+    /// Lets the jump at `place` go to the next instruction.
+    fn land(&mut self, place: usize) {
+        let distance = self.instructions.len() - place - 1;
+        // RUNS_OF_A_PART sees to it that it fits.
+        self.instructions[place].offset = distance as i16;
+    }
+
+    /// A jump for requests that exceptions of this access are not about.
+    fn push_access(&mut self, access: Access) -> usize {
+        let bits = i32::from(access.bits());
+        self.instructions
+            .push(Instruction::with_register(COPY, R1, ACCESS));
+        if self.default_allow {
+            // Any access of the exception in the request denies it.
+            self.push(AND, R1, bits);
+            self.push(JUMP_IF_EQUAL, R1, 0)
+        } else {
+            // The request must hold no access outside of the exception.
+            self.push(AND, R1, !bits);
+            self.push(JUMP_UNLESS_EQUAL, R1, 0)
+        }
+    }
+
+    /// The verdict for the minor numbers of a run. It is there once for each, and not once for all:
+    /// the verifier keeps a jump in mind until it has followed the other way to its end.
+    fn push_verdict(&mut self, run: &Run) {
+        let mut others = Vec::with_capacity(2);
+        if let Some(first) = run.first.minor.map(u32::cast_signed) {
+            match run.last.map(u32::cast_signed) {
+                None => others.push(self.push(JUMP_UNLESS_EQUAL, MINOR, first)),
+                Some(last) => {
+                    others.push(self.push(JUMP_IF_BELOW, MINOR, first));
+                    others.push(self.push(JUMP_IF_ABOVE, MINOR, last));
+                }
+            }
+        }
+        self.push(SET, R0, i32::from(!self.default_allow));
+        self.push(EXIT, 0, 0);
+        others.into_iter().for_each(|jump| self.land(jump));
+    }
+
+    fn finish(mut self) -> Vec<Instruction> {
+        for jump in std::mem::take(&mut self.to_end) {
+            self.land(jump);
+        }
+        self.instructions
     }
 }
 
@@ -231,15 +287,13 @@ mod tests {
                 0x74 => u64::from(low >> immediate),
                 0xb4 => u64::from(immediate),
                 0xbc => u64::from(source as u32),
-                0x15 | 0x55 | 0x5d | 0xad | 0x2d => {
-                    // 64 bits wide, the immediate with its sign.
-                    let sign_extended = i64::from(instruction.immediate).cast_unsigned();
+                0x05 | 0x16 | 0x56 | 0xa6 | 0x26 => {
                     let jump = match instruction.code {
-                        0x15 => value == sign_extended,
-                        0x55 => value != sign_extended,
-                        0xad => value < source,
-                        0x2d => value > source,
-                        _ => value != source,
+                        0x05 => true,
+                        0x16 => low == immediate,
+                        0x56 => low != immediate,
+                        0xa6 => low < immediate,
+                        _ => low > immediate,
                     };
                     if jump {
                         next += usize::try_from(instruction.offset).unwrap();
@@ -344,7 +398,56 @@ mod tests {
             }
         }
         // Of another access, and behind a gap: runs of their own.
-        assert!(with(&["allow c 226:192 r", "allow c 226:194 rw"]).len() > program.len() + 10);
+        let apart = with(&["allow c 226:192 r", "allow c 226:194 rw"]);
+        assert_eq!(apart.len(), program.len() + 12);
+    }
+
+    /// Whether there is a way to every instruction: the verifier refuses a program with others.
+    fn is_reachable(program: &[Instruction]) -> bool {
+        let mut reached = vec![false; program.len()];
+        reached[0] = true;
+        // Jumps lead forward.
+        for (place, instruction) in program.iter().enumerate() {
+            let target = place + 1 + usize::try_from(instruction.offset).unwrap();
+            match instruction.code {
+                _ if !reached[place] => return false,
+                0x95 => {}
+                0x05 => reached[target] = true,
+                0x16 | 0x56 | 0xa6 | 0x26 => {
+                    reached[place + 1] = true;
+                    reached[target] = true;
+                }
+                _ => reached[place + 1] = true,
+            }
+        }
+        true
+    }
+
+    #[test]
+    fn a_device_that_a_wildcard_covers_is_not_compared() {
+        let wildcard = program_of(&["allow c 226:* rw"]);
+        let both = program_of(&["allow c 226:* rw", "allow c 226:128 rw"]);
+        assert_eq!(wildcard, both);
+        let program = program_of(&["allow c 226:* r", "allow c 226:128 rw"]);
+        for (minor, access, expected) in [(128, "rw", true), (129, "rw", false), (129, "r", true)] {
+            let access = Access::parse(access).unwrap();
+            let allowed = asks(&program, NodeKind::Char, (226, minor), access);
+            assert_eq!(allowed, expected, "{minor} {access}");
+        }
+    }
+
+    #[test]
+    fn more_devices_than_one_jump_reaches_over_are_all_compared() {
+        let rules: Vec<String> = (0..20_000)
+            .map(|n| format!("allow c 7:{} rw", 2 * n))
+            .collect();
+        let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
+        let program = program_of(&rules);
+        assert!(is_reachable(&program));
+        for minor in [0, 1, 8190, 8191, 8192, 8193, 39_998, 39_999, 40_000] {
+            let allowed = asks(&program, NodeKind::Char, (7, minor), Access::READ);
+            assert_eq!(allowed, minor % 2 == 0 && minor < 40_000, "{minor}");
+        }
     }
 
     #[test]
@@ -355,6 +458,7 @@ mod tests {
             let mut table = DeviceTable::deny_all();
             list.iter().for_each(|rule| table.apply(rule));
             let program = compile(&table);
+            assert!(is_reachable(&program), "{list:?}");
             for (kind, major, minor) in requests(&list) {
                 for access in accesses {
                     let access = Access::parse(access).unwrap();

@@ -62,6 +62,20 @@ fn the_verifier_takes_every_program() {
     }
 }
 
+/// It follows 8,192 jumps at most before one of them has to come to an end.
+#[test]
+fn the_verifier_takes_a_program_of_many_devices() {
+    if v2_root().is_none() {
+        return;
+    }
+    let lines: Vec<String> = (0..10_000)
+        .map(|n| format!("allow c {}:{} rw", 300 + n % 3, 2 * n))
+        .collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let table = table(&lines);
+    bpf::load(&program::compile(&table)).map(drop).unwrap();
+}
+
 #[test]
 fn the_words_of_the_verifier_are_reported() {
     if v2_root().is_none() {
