@@ -6,8 +6,6 @@
 use std::path::Path;
 
 use discovery::edits::DeviceNode;
-use oci_spec::OciSpecError;
-use oci_spec::runtime::{LinuxDevice, LinuxDeviceBuilder, LinuxDeviceType};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
@@ -35,25 +33,6 @@ impl Additions {
         let rules = self.rules.iter().map(|rule| rule.to_spec());
         array(object(linux, "resources")?, "devices")?.extend(rules);
         Ok(())
-    }
-
-    /// The nodes as oci-spec has them.
-    ///
-    /// # Errors
-    /// As [`LinuxDeviceBuilder::build`]; none that is known.
-    pub fn typed_nodes(&self) -> Result<Vec<LinuxDevice>, OciSpecError> {
-        let typed = |node: &DeviceNode| {
-            LinuxDeviceBuilder::default()
-                .path(&node.path)
-                .typ(LinuxDeviceType::C)
-                .major(node.major)
-                .minor(node.minor)
-                .file_mode(node.mode)
-                .uid(node.uid)
-                .gid(node.gid)
-                .build()
-        };
-        self.nodes.iter().map(typed).collect()
     }
 }
 
@@ -201,14 +180,5 @@ mod tests {
         let spec = json!({"linux": {"resources": {"devices": [1]}, "devices": [2]}, "process": {}});
         let written = serde_json::to_string(&WithAdditions(&spec, &Additions::default())).unwrap();
         assert_eq!(written, spec.to_string());
-    }
-
-    #[test]
-    fn nodes_are_typed_as_those_of_a_spec_are() {
-        let mut spec = json!({});
-        additions().put_into(&mut spec).unwrap();
-        let parsed: Vec<LinuxDevice> =
-            serde_json::from_value(spec["linux"]["devices"].clone()).unwrap();
-        assert_eq!(additions().typed_nodes().unwrap(), parsed);
     }
 }

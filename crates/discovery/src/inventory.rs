@@ -10,7 +10,7 @@ use crate::attribute;
 use crate::drm::{DrmNodes, NodeName};
 use crate::join::{Board, KfdNode, KfdTopology, join};
 use crate::topology::{parse_gpu_id, parse_memory_size, parse_properties};
-use crate::{DiscoveryError, Gpu, HostRoot, PciAddress};
+use crate::{DiscoveryError, Gpu, HostRoot, PciAddress, Uuid};
 
 const DRIVER: &str = "/sys/bus/pci/drivers/amdgpu";
 const DRM_CLASS: &str = "/sys/class/drm";
@@ -58,10 +58,10 @@ impl Inventory {
             .transpose()?
             .unwrap_or_default();
         let mut gpus = join(&boards, &kfd, &read_drm_nodes(host)?);
-        if let Some(directory) = kfd_nodes
-            && depth == Depth::Everything
-        {
-            fill_in_partition_memory(&mut gpus, &directory.path);
+        match (depth, kfd_nodes) {
+            (Depth::Identity, _) => fill_in_uuids(host, &mut gpus),
+            (Depth::Everything, Some(nodes)) => fill_in_partition_memory(&mut gpus, &nodes.path),
+            (Depth::Everything, None) => {}
         }
         Ok(Self { gpus })
     }
@@ -124,17 +124,26 @@ fn read_boards(host: &HostRoot, depth: Depth) -> Result<Vec<Board>, DiscoveryErr
     Ok(addresses.map(|pci| read_board(host, pci, depth)).collect())
 }
 
-fn read_board(host: &HostRoot, pci: PciAddress, depth: Depth) -> Board {
+/// The directory of a board, in which its attributes are.
+fn board_dir(host: &HostRoot, pci: PciAddress) -> PathBuf {
     let link = format!("{DRIVER}/{pci}");
-    let device = host.resolve(&link).unwrap_or_else(|_| host.join(&link));
+    host.resolve(&link).unwrap_or_else(|_| host.join(&link))
+}
+
+fn read_uuid(device: &Path) -> Option<Uuid> {
+    attribute::read_text(device, "unique_id")?.parse().ok()
+}
+
+fn read_board(host: &HostRoot, pci: PciAddress, depth: Depth) -> Board {
+    let device = board_dir(host, pci);
     let identity = Board {
-        uuid: attribute::read_text(&device, "unique_id").and_then(|text| text.parse().ok()),
         compute_mode: attribute::read_text(&device, "current_compute_partition"),
         ..Board::at(pci)
     };
     match depth {
         Depth::Identity => identity,
         Depth::Everything => Board {
+            uuid: read_uuid(&device),
             device_id: attribute::read_text(&device, "device")
                 .as_deref()
                 .and_then(parse_pci_id),
@@ -218,6 +227,19 @@ fn read_node(
         gpu_id,
         properties,
     }))
+}
+
+/// Gives the GPUs of which KFD tells no UUID that of their board.
+fn fill_in_uuids(host: &HostRoot, gpus: &mut [Gpu]) {
+    for board in gpus.chunk_by_mut(|one, other| one.pci == other.pci) {
+        if board.iter().all(|gpu| gpu.uuid.is_some()) {
+            continue;
+        }
+        let uuid = read_uuid(&board_dir(host, board[0].pci));
+        for gpu in board {
+            gpu.uuid = gpu.uuid.or(uuid);
+        }
+    }
 }
 
 /// Replaces the board's memory by the partition's share where a board has several partitions.

@@ -6,6 +6,7 @@
 //! ```text
 //! <state root>/<id>/gpus.json    a container's GPUs: its reservation, which the runtime writes
 //!                                for every container with GPUs, be the tracker on or off
+//! <state root>/<id>/gpus.init    a link that names the container's init, once it is there
 //! /run/amd-container-toolkit/roots/
 //!                                a link to each state root that has or had such containers
 //! /var/lib/amd-container-toolkit/gpu-tracker.json
@@ -31,6 +32,7 @@ mod admin;
 mod error;
 mod files;
 mod gpu;
+mod handover;
 mod holders;
 mod legacy;
 mod lock;

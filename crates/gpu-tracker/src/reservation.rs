@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use host_state::{Liveness, ProcessRef};
 use serde::{Deserialize, Serialize};
 
-use crate::{Files, GrantedGpu};
+use crate::{Files, GrantedGpu, handover};
 
 /// The name of a reservation in the state directory of its container.
 pub const RESERVATION_FILE: &str = "gpus.json";
@@ -123,13 +123,16 @@ impl Reservation {
             file => file?,
         };
         let text = read(file)?;
-        let reservation: Self = serde_json::from_slice(&text)?;
+        let mut reservation: Self = serde_json::from_slice(&text)?;
         let of_this_container = path.parent().is_some_and(|dir| {
             dir.file_name() == Some(reservation.id.as_ref()) && path.ends_with(RESERVATION_FILE)
         });
         if !of_this_container {
             let id = &reservation.id;
             return Err(io::Error::other(format!("it is of container {id:?}")));
+        }
+        if let Some(init) = handover::handed_over_to(path)? {
+            reservation.process = init;
         }
         Ok(Some(reservation))
     }

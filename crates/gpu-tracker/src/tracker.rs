@@ -5,13 +5,14 @@ use std::fs;
 use std::path::Path;
 
 use discovery::HostRoot;
-use host_state::write_atomically;
+use host_state::{ProcessRef, write_atomically};
 
 use crate::holders::{Holder, Holders};
 use crate::lock::Lock;
 use crate::settings::{self, Loaded};
 use crate::{
-    Conflict, Files, GrantedGpu, Reservation, Slot, TrackerError, reservation, roots, scan,
+    Conflict, Files, GrantedGpu, Reservation, Slot, TrackerError, handover, reservation, roots,
+    scan,
 };
 
 /// The tracker of one host.
@@ -178,6 +179,31 @@ impl Tracker {
         }
     }
 
+    /// Hands a reservation that was taken over to `init`, that of the container.
+    ///
+    /// # Errors
+    /// Where that cannot be put on record.
+    pub fn hand_over(
+        &self,
+        reservation: Reservation,
+        init: ProcessRef,
+    ) -> Result<(), TrackerError> {
+        let path = self.files.on_host(reservation.file());
+        handover::hand_over(&path, init).or_else(|_| {
+            self.update(&Reservation {
+                process: init,
+                ..reservation
+            })
+        })
+    }
+
+    /// Whom the reservation of the container `id` of a state root was handed over to. `None` also
+    /// where the reservation itself was replaced, see [`Tracker::update`].
+    pub fn handed_over_to(&self, root: &Path, id: &str) -> Option<ProcessRef> {
+        let path = self.files.on_host(reservation::file(root, id));
+        handover::handed_over_to(&path).ok().flatten()
+    }
+
     /// Replaces a reservation that was taken: by one that names the container's init.
     ///
     /// # Errors
@@ -195,7 +221,10 @@ impl Tracker {
         let path = self.files.on_host(reservation.file());
         let failed = |path: &Path| TrackerError::io("cannot write", path);
         let text = serde_json::to_vec(reservation).map_err(|error| failed(&path)(error.into()))?;
-        write_atomically(&path, &text).map_err(failed(&path))
+        // The link of an earlier one, as at a later try.
+        handover::take_back(&path)
+            .and_then(|()| write_atomically(&path, &text))
+            .map_err(failed(&path))
     }
 
     pub(crate) fn load_settings(&self) -> Result<Loaded, TrackerError> {

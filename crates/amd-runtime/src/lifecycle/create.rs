@@ -13,7 +13,7 @@ use super::loopback;
 use super::named_namespaces::NamedNamespaces;
 use super::rights::must_be_in;
 use super::settle::{OnRecord, Settled};
-use super::specs::{add_nodes, tell_cgroup, without_devices, write_spec};
+use super::specs::{tell_cgroup, without_devices, write_spec};
 use super::{ContainerId, Runtime, write_pid};
 use crate::additions::WithAdditions;
 use crate::cgroup::birth::Birthplace;
@@ -93,8 +93,7 @@ impl Runtime {
         }
         let hooks = Hooks::of(&settled.spec)?;
         // libcontainer reads it so, and would name a line of a file that nobody knows.
-        let mut typed = typed_spec(&mut settled.spec)?;
-        add_nodes(&mut typed, &settled.additions)?;
+        let typed = typed_spec(&mut settled.spec)?;
         let rest = without_devices(&mut settled.spec, &settled.additions)?;
         let whole = std::mem::replace(&mut settled.spec, rest);
         // Those of the spec are run by us.
@@ -110,6 +109,7 @@ impl Runtime {
         let circumstances = Circumstances {
             rootfs: &settled.rootfs,
             bundle: &settled.bundle,
+            granted_nodes: &settled.additions.nodes,
             no_pivot: options.no_pivot,
             init_file: joining.cover().map(|_| settled.dir.init_path()),
             cgroup_cover: joining.cover_to_lift().map(Path::to_owned),

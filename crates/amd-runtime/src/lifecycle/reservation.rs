@@ -25,7 +25,8 @@ impl Runtime {
         Tracker::new(self.host.clone())
     }
 
-    /// The GPUs of a container with this grant, effective spec and device rules.
+    /// The GPUs of a container with this grant, effective spec and device rules: those of its spec,
+    /// before those that the grant adds.
     ///
     /// # Errors
     /// Where the spec names DRM nodes beside the granted ones, it cannot be found out whose they
@@ -38,6 +39,9 @@ impl Runtime {
     ) -> Result<Vec<GrantedGpu>> {
         let granted = grant.map_or_else(Vec::new, |grant| grant.gpus.clone());
         let named = drm_minors(spec, rules);
+        if named.is_empty() {
+            return Ok(granted);
+        }
         let of_grant: BTreeSet<u32> = grant
             .iter()
             .flat_map(|grant| &grant.edits.device_nodes)
@@ -113,9 +117,17 @@ impl Runtime {
         reservation: Option<Reservation>,
         record: &Record,
     ) -> Result<()> {
-        if let Some(mut reservation) = reservation {
-            settle(&mut reservation, record);
-            self.tracker().update(&reservation)?;
+        let Some(mut reservation) = reservation else {
+            return Ok(());
+        };
+        match record.init {
+            Some(init) if record.own_pid_namespace => {
+                self.tracker().hand_over(reservation, init)?
+            }
+            _ => {
+                settle(&mut reservation, record);
+                self.tracker().update(&reservation)?;
+            }
         }
         Ok(())
     }
@@ -126,8 +138,11 @@ impl Runtime {
     /// # Errors
     /// Where one of them is another container's by now.
     pub(super) fn check_reserved(&self, record: &Record) -> Result<()> {
-        let tracker = self.tracker();
-        let Some(mut reservation) = tracker.reservation(&self.absolute_root()?, &record.id)? else {
+        let (tracker, root) = (self.tracker(), self.absolute_root()?);
+        if record.init.is_some() && tracker.handed_over_to(&root, &record.id) == record.init {
+            return Ok(());
+        }
+        let Some(mut reservation) = tracker.reservation(&root, &record.id)? else {
             return Ok(());
         };
         if record.init == Some(reservation.process) || reservation.process != record.creator {

@@ -115,7 +115,10 @@ impl Runtime {
     pub(super) fn put_on_record(&self, settled: &mut Settled) -> Result<OnRecord> {
         let mut record = new_record(settled)?;
         record.systemd_cgroup = self.systemd_cgroup;
-        let gpus = self.gpus_of(settled.grant.as_ref(), &settled.spec, &settled.rules)?;
+        // Those of the spec: the ones behind them are of the grant.
+        let own = settled.rules.len() - settled.additions.rules.len();
+        let rules = settled.rules.get(..own).unwrap_or_default();
+        let gpus = self.gpus_of(settled.grant.as_ref(), &settled.spec, rules)?;
         let mut granted_nodes = Vec::new();
         if let Some(grant) = settled.grant.take() {
             record.gpu_gids = self.gids_of(&grant);

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use oci_spec::runtime::Spec;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 use crate::additions::Additions;
 use crate::error::{Error, Result};
 use crate::hooks::Hooks;
-use crate::spec::{SpecError, namespace};
+use crate::spec::namespace;
 use crate::state::{ContainerDir, Record, write_atomically};
 
 /// A copy of a spec without its device nodes and rules, for libcontainer, which has no part in them:
@@ -35,20 +34,6 @@ pub(super) fn without_devices(spec: &mut Value, additions: &Additions) -> Result
         }
     }
     Ok(copy)
-}
-
-/// Adds nodes to a typed spec.
-///
-/// # Errors
-/// Where oci-spec refuses one.
-pub(super) fn add_nodes(spec: &mut Spec, additions: &Additions) -> Result<()> {
-    let nodes = additions
-        .typed_nodes()
-        .map_err(|err| SpecError::Field(format!("linux.devices: {err}")))?;
-    if let Some(linux) = spec.linux_mut() {
-        linux.devices_mut().get_or_insert_default().extend(nodes);
-    }
-    Ok(())
 }
 
 /// Names a cgroup that systemd has made: libcontainer is told of no systemd.

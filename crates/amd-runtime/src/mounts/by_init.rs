@@ -46,22 +46,29 @@ pub struct ByInit {
 }
 
 impl ByInit {
+    /// Whether the init can make the root filesystem of this plan.
+    ///
+    /// Not so where cgroups are not hidden, since libcontainer then works in the runtime's own mount
+    /// namespace. An id mapping is written to a process that is forked, by its pid in the host's
+    /// /proc, and no_pivot leaves the host's tree.
+    pub fn is_possible(plan: &Plan) -> bool {
+        let mapped = plan.mounts.iter().any(|mount| mount.id_map.is_some());
+        let takes_cover = plan.cgroup_cover.is_some();
+        takes_cover && !plan.has_user_namespace() && !plan.no_pivot && !mapped
+    }
+
     /// The root filesystem of `spec`, by its `plan`; `told` is a directory that is made for it.
-    /// `None` where the init cannot make it.
     ///
     /// # Errors
     /// Where that directory cannot be made.
-    pub fn of(spec: &Spec, plan: &Plan, told: &Path) -> io::Result<Option<Self>> {
-        if !is_possible(plan) {
-            return Ok(None);
-        }
+    pub fn new(spec: &Spec, plan: Plan, told: &Path) -> io::Result<Self> {
         std::fs::create_dir(told)?;
         let root = spec.root().as_ref();
-        Ok(Some(Self {
-            plan: plan.clone(),
+        Ok(Self {
+            plan,
             read_only: root.and_then(|root| root.readonly()) == Some(true),
             told: told.to_owned(),
-        }))
+        })
     }
 
     /// What libcontainer is told is the root.
@@ -128,15 +135,6 @@ fn own_cgroup(plan: &Plan) -> Option<PathBuf> {
     let below = dir.strip_prefix(DEFAULT_CGROUP_ROOT).ok()?;
     let is_below = !below.as_os_str().is_empty();
     is_below.then(|| Path::new("/").join(below))
-}
-
-/// Not so where cgroups are not hidden, since libcontainer then works in the runtime's own mount
-/// namespace. An id mapping is written to a process that is forked, by its pid in the host's /proc,
-/// and no_pivot leaves the host's tree.
-fn is_possible(plan: &Plan) -> bool {
-    let mapped = plan.mounts.iter().any(|mount| mount.id_map.is_some());
-    let takes_cover = plan.cgroup_cover.is_some();
-    takes_cover && !plan.has_user_namespace() && !plan.no_pivot && !mapped
 }
 
 /// As the host's /proc names it; in its own PID namespace it is number 1.
@@ -242,11 +240,7 @@ mod tests {
         let mut made = Plan::of(&spec, Path::new("/r"), Path::new("/b")).unwrap();
         made.cgroup_cover = Some("/sys/fs/cgroup".into());
         plan(&mut made);
-        let dir = tempfile::tempdir().unwrap();
-        let told = dir.path().join("root");
-        let root = ByInit::of(&spec, &made, &told).unwrap();
-        assert_eq!(root.is_some(), told.is_dir());
-        root.is_some()
+        ByInit::is_possible(&made)
     }
 
     #[test]

@@ -56,6 +56,7 @@ mod sysctl;
 
 use std::path::{Path, PathBuf};
 
+use discovery::edits::DeviceNode;
 use libcontainer::oci_spec::runtime::Spec;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
@@ -72,7 +73,7 @@ pub(crate) use enter::main as step;
 use crate::error::{Error, Result};
 use crate::reentry;
 use crate::spec::namespace;
-use plan::Plan;
+use plan::{Device, Plan};
 
 /// What there is to know of a container beside its spec.
 #[derive(Clone, Debug)]
@@ -81,6 +82,8 @@ pub struct Circumstances<'a> {
     pub rootfs: &'a Path,
     /// The directory of its bundle.
     pub bundle: &'a Path,
+    /// The nodes of its GPUs that are not in its spec.
+    pub granted_nodes: &'a [DeviceNode],
     /// Whether the host's mounts will stay below its root.
     pub no_pivot: bool,
     /// Where its init is put on record, for one that is in no cgroup while it is built.
@@ -115,23 +118,24 @@ pub fn hand_over(
                 .into(),
         ));
     }
-    let plan = Plan {
+    let mut plan = Plan {
         no_pivot: container.no_pivot,
         init_file: container.init_file,
         cgroup_cover: container.cgroup_cover,
         cgroup_dirs: container.cgroup_dirs,
         ..Plan::of(typed, container.rootfs, container.bundle)?
     };
+    if let Some(devices) = &mut plan.devices {
+        devices.extend(container.granted_nodes.iter().map(Device::granted));
+    }
     let finish = Finish::of(typed.linux().as_ref(), &plan);
-    let stand_in = &container.stand_in;
-    let by_init = ByInit::of(typed, &plan, stand_in)
-        .map_err(Error::system(format!("cannot make {stand_in:?}")))?;
-    let handover = match by_init {
-        Some(root) => Handover::to_init(root, finish),
-        None => {
-            let handover = Handover::to_step(&plan, finish);
-            handover.map_err(Error::system("cannot make a memfd"))?
-        }
+    let handover = if ByInit::is_possible(&plan) {
+        let stand_in = &container.stand_in;
+        let root = ByInit::new(typed, plan, stand_in)
+            .map_err(Error::system(format!("cannot make {stand_in:?}")))?;
+        Handover::to_init(root, finish)
+    } else {
+        Handover::to_step(&plan, finish).map_err(Error::system("cannot make a memfd"))?
     };
     handover.take_over(spec)?;
     Ok(Some(handover))

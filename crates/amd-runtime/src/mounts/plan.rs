@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use discovery::edits::DeviceNode;
 use libcontainer::oci_spec::runtime::{
     Linux, LinuxDevice, LinuxDeviceType, LinuxIdMapping, LinuxNamespaceType, Mount, Spec,
 };
@@ -95,6 +96,21 @@ pub struct Device {
     pub gid: u32,
     /// Whether the spec names it, and not every container has it.
     pub of_spec: bool,
+}
+
+impl Device {
+    /// The node of a GPU.
+    pub fn granted(node: &DeviceNode) -> Self {
+        Self {
+            path: node.path.clone(),
+            mode: libc::S_IFCHR | node.mode & 0o7777,
+            major: node.major.into(),
+            minor: node.minor.into(),
+            uid: node.uid,
+            gid: node.gid,
+            of_spec: true,
+        }
+    }
 }
 
 impl Plan {
@@ -408,6 +424,22 @@ mod tests {
             lines: None,
         };
         assert_eq!(implied.unwrap().mounts[0].id_map, Some(expected));
+    }
+
+    #[test]
+    fn the_node_of_a_gpu_is_planned_as_if_the_spec_had_it() {
+        let node = DeviceNode {
+            path: "/dev/dri/renderD128".into(),
+            major: 226,
+            minor: 128,
+            mode: 0o660,
+            uid: 1,
+            gid: 109,
+        };
+        let of_spec = json!([{"path": node.path, "type": "c", "major": 226, "minor": 128,
+            "fileMode": 0o660, "uid": 1, "gid": 109}]);
+        let plan = plan(json!({"linux": {"devices": of_spec}})).unwrap();
+        assert_eq!(plan.devices.unwrap().pop(), Some(Device::granted(&node)));
     }
 
     #[test]

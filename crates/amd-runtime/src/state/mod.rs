@@ -8,6 +8,7 @@
 //!   container.json           [`Record`]: ours, written whole or not at all
 //!   config.json              the effective bundle: what libcontainer reads
 //!   gpus.json                its GPUs, for everybody on the host: see the crate gpu-tracker
+//!   gpus.init                the same
 //!   libcontainer/<id>/       libcontainer's own state; only libcontainer reads it
 //! ```
 //!

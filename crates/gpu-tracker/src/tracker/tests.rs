@@ -155,6 +155,41 @@ fn a_container_gets_all_of_its_gpus_or_none() {
 }
 
 #[test]
+fn a_reservation_that_was_handed_over_lives_as_long_as_the_init() {
+    let host = Host::with_exclusive(&[0]);
+    let init = ProcessRef::own().unwrap();
+    let create = ProcessRef {
+        start_time: init.start_time - 1,
+        ..init
+    };
+    let mut taken = host.reserve("a", &[0]).unwrap();
+    taken.process = create;
+    host.tracker.write(&taken).unwrap();
+    host.tracker.hand_over(taken.clone(), init).unwrap();
+    assert_eq!(
+        host.tracker.handed_over_to(Path::new(ROOT), "a"),
+        Some(init)
+    );
+    let read = host.tracker.reservation(Path::new(ROOT), "a").unwrap();
+    assert_eq!(read.unwrap().process, init);
+    assert_refused(host.reserve("b", &[0]), "0", "a");
+    // Its state directory is another container's by now.
+    host.tracker.write(&taken).unwrap();
+    host.reserve("b", &[0]).unwrap();
+}
+
+#[test]
+fn a_reservation_that_was_released_is_not_there_again_when_it_is_handed_over() {
+    let host = Host::with_exclusive(&[0]);
+    let taken = host.reserve("a", &[0]).unwrap();
+    host.tracker.release("a", true).unwrap();
+    host.tracker
+        .hand_over(taken, ProcessRef::own().unwrap())
+        .unwrap();
+    host.reserve("b", &[0]).unwrap();
+}
+
+#[test]
 fn the_dead_hold_nothing() {
     let host = Host::with_exclusive(&[0]);
     let first = host.reserve("a", &[0]).unwrap();
