@@ -4,11 +4,11 @@
 //! `containerEdits.additionalGids`.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs::{self, Metadata};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, open, statat};
 use thiserror::Error;
 
 use crate::{Gpu, HostRoot, PciAddress};
@@ -118,9 +118,10 @@ pub fn container_edits<'a>(
     host: &HostRoot,
     gpus: impl IntoIterator<Item = &'a Gpu>,
 ) -> Result<ContainerEdits, EditsError> {
+    let mut dirs = NodeDirs::of(host);
     let nodes = device_paths(gpus)?
         .into_iter()
-        .map(|(path, gpu)| device_node(host, path, gpu))
+        .map(|(path, gpu)| device_node(&mut dirs, path, gpu))
         .collect::<Result<_, _>>()?;
     Ok(ContainerEdits::of_nodes(nodes))
 }
@@ -171,34 +172,64 @@ pub fn device_paths<'a>(
     Ok(paths)
 }
 
-fn device_node(host: &HostRoot, on_host: &Path, gpu: &Gpu) -> Result<DeviceNode, EditsError> {
-    let metadata = host
-        .resolve(on_host)
-        .and_then(fs::metadata)
-        .map_err(|source| EditsError::Stat {
-            path: host.join(on_host),
-            index: gpu.index,
-            pci: gpu.pci,
-            source,
-        })?;
-    if !metadata.file_type().is_char_device() {
-        return Err(EditsError::NotADevice {
-            path: host.join(on_host),
-            index: gpu.index,
-            pci: gpu.pci,
-        });
-    }
-    Ok(from_metadata(on_host, &metadata))
+/// The directories of device nodes, each walked to once while nodes of it follow each other.
+struct NodeDirs<'h> {
+    host: &'h HostRoot,
+    last: Option<(PathBuf, OwnedFd)>,
 }
 
-fn from_metadata(on_host: &Path, metadata: &Metadata) -> DeviceNode {
+impl<'h> NodeDirs<'h> {
+    fn of(host: &'h HostRoot) -> Self {
+        Self { host, last: None }
+    }
+
+    /// As stat(2) of the node `on_host`.
+    fn stat(&mut self, on_host: &Path) -> io::Result<Stat> {
+        let path = self.host.resolve(on_host)?;
+        let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+            return Ok(rustix::fs::stat(&path)?);
+        };
+        let opened = match self.last.take() {
+            Some(last) if last.0 == dir => last,
+            _ => {
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                (dir.to_owned(), open(dir, flags, Mode::empty())?)
+            }
+        };
+        let (_, dir) = self.last.insert(opened);
+        Ok(statat(dir, name, AtFlags::empty())?)
+    }
+}
+
+fn device_node(
+    dirs: &mut NodeDirs<'_>,
+    on_host: &Path,
+    gpu: &Gpu,
+) -> Result<DeviceNode, EditsError> {
+    let path = dirs.host.join(on_host);
+    let (index, pci) = (gpu.index, gpu.pci);
+    match dirs.stat(on_host) {
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode).is_char_device() => {
+            Ok(from_stat(on_host, &stat))
+        }
+        Ok(_) => Err(EditsError::NotADevice { path, index, pci }),
+        Err(source) => Err(EditsError::Stat {
+            path,
+            index,
+            pci,
+            source,
+        }),
+    }
+}
+
+fn from_stat(on_host: &Path, stat: &Stat) -> DeviceNode {
     DeviceNode {
         path: on_host.to_owned(),
-        major: libc::major(metadata.rdev()),
-        minor: libc::minor(metadata.rdev()),
-        mode: metadata.mode() & 0o777,
-        uid: metadata.uid(),
-        gid: metadata.gid(),
+        major: rustix::fs::major(stat.st_rdev),
+        minor: rustix::fs::minor(stat.st_rdev),
+        mode: stat.st_mode & 0o777,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
     }
 }
 

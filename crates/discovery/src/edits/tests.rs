@@ -1,3 +1,5 @@
+use std::fs;
+
 use super::*;
 use crate::ComputeNode;
 use crate::join::{Board, KfdTopology, join};
