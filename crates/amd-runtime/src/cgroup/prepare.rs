@@ -46,10 +46,35 @@ impl Cgroup {
                 make_v2(root, dir, needs_domain)?;
                 continue;
             }
-            fs::create_dir_all(dir).map_err(io_error("cannot create", dir))?;
+            make_v1(dir)?;
             inherit_cpuset(dir)?;
         }
         Ok(())
+    }
+}
+
+/// Where a directory above is missing, as docker's and a pod's are for their first container, it is
+/// made so that cpusets in it are born with its CPUs and memory nodes (Linux,
+/// Documentation/admin-guide/cgroup-v1/cgroups.rst, "clone_children"). Of one that has to be written
+/// them, the kernel looks at all others, twice, and builds the scheduling domains of the host anew.
+fn make_v1(dir: &Path) -> Result<(), CgroupError> {
+    let mut made = fs::create_dir(dir);
+    if let (Err(err), Some(parent)) = (&made, dir.parent())
+        && err.kind() == ErrorKind::NotFound
+    {
+        make_v1(parent)?;
+        inherit_cpuset(parent)?;
+        if is_cpuset(parent) {
+            // Else they are written them.
+            let _ = fs::write(parent.join("cgroup.clone_children"), "1");
+        }
+        made = fs::create_dir(dir);
+    }
+    match made {
+        Err(err) if err.kind() != ErrorKind::AlreadyExists => {
+            Err(io_error("cannot create", dir)(err))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -108,9 +133,17 @@ fn be_threaded_where_needed(dir: &Path, needs_domain: bool) -> Result<(), Cgroup
     }
 }
 
+fn is_cpuset(dir: &Path) -> bool {
+    dir.join(CPUSET[0]).exists()
+}
+
 /// Gives a cpuset, and those above it, the CPUs and memory nodes of its parent where it has none.
 fn inherit_cpuset(dir: &Path) -> Result<(), CgroupError> {
-    let is_cpuset = |dir: &Path| dir.join(CPUSET[0]).exists();
+    let is_full =
+        |file| fs::read_to_string(dir.join(file)).is_ok_and(|text| !text.trim().is_empty());
+    if CPUSET.into_iter().all(is_full) {
+        return Ok(());
+    }
     let mut way: Vec<PathBuf> = dir
         .ancestors()
         .take_while(|dir| is_cpuset(dir))

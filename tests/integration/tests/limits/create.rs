@@ -1,6 +1,7 @@
 //! Limits and hierarchies of a container from its beginning.
 
 use std::fs;
+use std::path::Path;
 
 use integration::bundle::Bundle;
 use integration::host::Cgroups;
@@ -49,6 +50,45 @@ fn limits_of_the_spec_are_set() {
     }
     let oom = value(&host, "memory.oom_control");
     assert!(oom.contains("oom_kill_disable 1"), "{oom}");
+}
+
+/// The kernel fills them as they are made: to write them takes longer the more containers there are.
+#[test]
+fn cpusets_of_a_parent_that_was_made_for_them_have_its_cpus_and_others_are_written_theirs() {
+    let Some(host) = require::host(mi300x::PRESET, Cgroups::V1) else {
+        return;
+    };
+    let runtime = Runtime::under_test(&host);
+    let below = |path: &str| format!("/sys/fs/cgroup/cpuset{}/{path}", host.cgroup());
+    let read = |path: &str| {
+        let text = host.inside(|| fs::read_to_string(below(path))).unwrap();
+        text.unwrap().trim().to_owned()
+    };
+    // Somebody else's directories.
+    let make = |dir: &str| {
+        fs::create_dir(dir)?;
+        for file in ["cpuset.cpus", "cpuset.mems"] {
+            let text = fs::read_to_string(Path::new("/sys/fs/cgroup/cpuset").join(file))?;
+            fs::write(Path::new(dir).join(file), text)?;
+        }
+        std::io::Result::Ok(())
+    };
+    for dir in ["", "there"] {
+        host.inside(|| make(&below(dir))).unwrap().unwrap();
+    }
+    for (id, parent) in [("a", "there"), ("b", "pod/of"), ("c", "pod/of")] {
+        let path = format!("{}/{parent}/{id}", host.cgroup());
+        let spec = sleeper().cgroups_path(&path);
+        runtime.create(&Bundle::new(&host, id, spec)).ok();
+        for file in ["cpuset.cpus", "cpuset.mems"] {
+            let text = read(&format!("{parent}/{id}/{file}"));
+            assert_eq!(text, read(&format!("there/{file}")), "{id} {file}");
+        }
+        let made_for_them = read(&format!("{parent}/cgroup.clone_children"));
+        let expected = if parent == "there" { "0" } else { "1" };
+        assert_eq!(made_for_them, expected, "{parent}");
+    }
+    assert_eq!(read("cgroup.clone_children"), "0");
 }
 
 /// As runc has it: no process at all would not be a container.
