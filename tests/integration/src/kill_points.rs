@@ -10,7 +10,7 @@ use crate::strace::{self, Call};
 const TRACE: &str = "/run/kill-points";
 
 /// The calls by which a program changes files; openat(2) only where it may make one.
-const MODIFYING: [&str; 21] = [
+const MODIFYING: [&str; 22] = [
     "chmod",
     "copy_file_range",
     "fchmod",
@@ -28,6 +28,7 @@ const MODIFYING: [&str; 21] = [
     "rename",
     "renameat",
     "renameat2",
+    "symlink",
     "symlinkat",
     "unlink",
     "unlinkat",

@@ -296,13 +296,15 @@ fn files_named(host: &SimulatedHost, spec: Spec) -> String {
 }
 
 /// Where GPUs show.
-const HARDWARE: [&str; 6] = [
+const HARDWARE: [&str; 7] = [
     "/sys/bus/pci",
     "/sys/class",
     "/sys/module",
     "/sys/devices",
-    "/dev/kfd",
     "/dev/dri",
+    // Also below an open directory.
+    "kfd",
+    "renderD",
 ];
 
 #[test]
@@ -326,8 +328,9 @@ fn a_container_that_asks_for_a_gpu_has_hardware_looked_at() {
         return;
     }
     let trace = files_named(&host, Spec::docker().env(ASK));
-    assert!(trace.contains("/sys/bus/pci"));
-    assert!(trace.contains("/dev/kfd"));
+    for place in ["/sys/bus/pci", "/sys/class", "/dev/dri", "kfd", "renderD"] {
+        assert!(trace.contains(place), "{place}");
+    }
 }
 
 #[test]
