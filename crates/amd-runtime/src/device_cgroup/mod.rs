@@ -80,36 +80,35 @@ impl EnforcedBy {
 ///
 /// # Errors
 /// The kernel does not take the rules, or what is there cannot be read.
-pub fn prepare(dirs: &[PathBuf], rules: &[DeviceRule]) -> Result<(), DeviceCgroupError> {
+pub fn prepare(dirs: &[PathBuf], table: &DeviceTable) -> Result<(), DeviceCgroupError> {
     let is_v1 = |dir: &&PathBuf| dir.join("devices.allow").exists();
     let Some(dir) = dirs.iter().find(is_v1) else {
         return Ok(());
     };
     let cgroup = OpenCgroup::open(Hierarchy::V1, dir.clone())?;
-    cgroup.write_v1(&DeviceTable::of_container(rules)?)?;
+    cgroup.write_v1(table)?;
     Ok(())
 }
 
 /// Puts the rules of a container in force for the cgroup of its process `pid` and checks the
-/// result. `rules` are those of the spec; the default ones are added.
+/// result.
 ///
 /// To be called when the container is `created`: its cgroup is its own, and has no children.
 ///
 /// # Errors
 /// The rules cannot be enforced, or the cgroup is the root or one that the caller is in itself. The
 /// container must not start then.
-pub fn enforce(pid: i32, rules: &[DeviceRule]) -> Result<Enforcement, DeviceCgroupError> {
-    let table = DeviceTable::of_container(rules)?;
+pub fn enforce(pid: i32, table: &DeviceTable) -> Result<Enforcement, DeviceCgroupError> {
     let cgroup = OpenCgroup::of_container(pid)?;
     let by = match cgroup.hierarchy {
         Hierarchy::V1 => {
-            if cgroup.write_v1(&table)? {
-                cgroup.compare_v1(&table)?;
+            if cgroup.write_v1(table)? {
+                cgroup.compare_v1(table)?;
             }
             EnforcedBy::V1
         }
         Hierarchy::V2 => EnforcedBy::V2(
-            v2::attach(cgroup.file.as_fd(), &table)
+            v2::attach(cgroup.file.as_fd(), table)
                 .map_err(|source| cgroup.program_error(source))?,
         ),
     };
@@ -123,7 +122,7 @@ pub fn enforce(pid: i32, rules: &[DeviceRule]) -> Result<Enforcement, DeviceCgro
 /// Checks that the rules that [`enforce`] put in force still are, for process `pid`. The process
 /// may have moved to a cgroup below the one with the rules.
 ///
-/// On v1 the list of the controller is compared with `rules`; where these allow everything but some
+/// On v1 the list of the controller is compared with `table`; where that allows everything but some
 /// devices, the kernel does not show the exceptions and only the mode is compared. On v2 the program
 /// must be attached and in effect.
 ///
@@ -131,12 +130,12 @@ pub fn enforce(pid: i32, rules: &[DeviceRule]) -> Result<Enforcement, DeviceCgro
 /// The rules are not in force, or it cannot be told.
 pub fn verify(
     pid: i32,
-    rules: &[DeviceRule],
+    table: &DeviceTable,
     enforcement: &Enforcement,
 ) -> Result<(), DeviceCgroupError> {
     let cgroup = OpenCgroup::of_enforcement(pid, enforcement)?;
     match &enforcement.by {
-        EnforcedBy::V1 => cgroup.compare_v1(&DeviceTable::of_container(rules)?),
+        EnforcedBy::V1 => cgroup.compare_v1(table),
         EnforcedBy::V2(program) => {
             v2::verify(cgroup.file.as_fd(), program).map_err(|source| cgroup.program_error(source))
         }

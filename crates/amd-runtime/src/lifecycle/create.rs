@@ -135,7 +135,7 @@ impl Runtime {
             mut undo,
             mut spec,
             additions,
-            rules,
+            table,
             cgroup,
             unit,
             ..
@@ -169,7 +169,7 @@ impl Runtime {
         }
         let is_born = matches!(joining, Joining::Born(_));
         let late_limits = limits.take_those_of_builders(is_born);
-        let keeper = self.make_cgroup(&cgroup, unit.as_ref(), unit_properties, &limits, &rules)?;
+        let keeper = self.make_cgroup(&cgroup, unit.as_ref(), unit_properties, &limits, &table)?;
 
         let console = match &options.console_socket {
             Some(path) => {
@@ -263,7 +263,7 @@ impl Runtime {
         reset_affinity_of_init(pid, &scheduling).map_err(|err| Error::Process(err.to_string()))?;
         set_limits(pid, &rlimits).map_err(|err| Error::Process(err.to_string()))?;
         self.check_nodes(pid, &granted_nodes)?;
-        record.enforcement = self.enforce(id, pid, &rules, !granted_nodes.is_empty())?;
+        record.enforcement = self.enforce(id, pid, &table, !granted_nodes.is_empty())?;
         record.nodes_only = record.enforcement.is_none();
         record.phase = Phase::Created;
         if let Some(path) = &options.pidfd_socket {

@@ -74,7 +74,7 @@ impl Runtime {
             dir,
             mut undo,
             spec: mut told,
-            rules,
+            table,
             cgroup,
             unit,
             rootfs,
@@ -91,7 +91,7 @@ impl Runtime {
         }
         // Those would count CRIU's processes, too.
         let tasks = limits.take_those_of_builders(false);
-        let keeper = self.make_cgroup(&cgroup, unit.as_ref(), unit_properties, &limits, &rules)?;
+        let keeper = self.make_cgroup(&cgroup, unit.as_ref(), unit_properties, &limits, &table)?;
 
         make_mount_points(&typed, &rootfs, &bundle)?;
         let root = dir.path().join(ROOT);
@@ -150,7 +150,7 @@ impl Runtime {
                     loopback::bring_up(&spec, pid)?;
                     self.check_nodes(pid, &granted_nodes)?;
                     record.enforcement =
-                        self.enforce(id, pid, &rules, !granted_nodes.is_empty())?;
+                        self.enforce(id, pid, &table, !granted_nodes.is_empty())?;
                     record.nodes_only = record.enforcement.is_none();
                     record.phase = Phase::Started;
                     write_pid(options.pid_file.as_deref(), init)?;

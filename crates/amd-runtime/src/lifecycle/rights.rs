@@ -11,7 +11,7 @@ use super::grant::Grant;
 use super::{ContainerId, Runtime};
 use crate::cgroup::systemd::Unit;
 use crate::cgroup::{Cgroup, CgroupError, fs_driver_cgroup};
-use crate::device_cgroup::{DeviceRule, Enforcement, enforce};
+use crate::device_cgroup::{DeviceTable, Enforcement, enforce};
 use crate::error::{Error, Result, chain};
 use crate::mounts::granted_nodes::ContainerRoot;
 
@@ -80,10 +80,10 @@ impl Runtime {
         &self,
         id: &ContainerId,
         pid: i32,
-        rules: &[DeviceRule],
+        table: &DeviceTable,
         with_gpus: bool,
     ) -> Result<Option<Enforcement>> {
-        match enforce(pid, rules) {
+        match enforce(pid, table) {
             Err(err) if self.rootless.tolerates_missing_rules() => {
                 let message = format!(
                     "container {id} is rootless, and its device rules are not enforced: it can use \

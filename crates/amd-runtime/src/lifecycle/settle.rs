@@ -35,13 +35,16 @@ pub(super) struct Settled {
     pub spec: Value,
     /// Those.
     pub additions: Additions,
-    pub rules: Vec<DeviceRule>,
+    /// What the container may use, by the rules of both.
+    pub table: DeviceTable,
     pub cgroup: Cgroup,
     pub unit: Option<Unit>,
     /// The directory of the bundle, and its root filesystem.
     pub bundle: PathBuf,
     pub rootfs: PathBuf,
     id: ContainerId,
+    /// The rules of the spec.
+    rules: Vec<DeviceRule>,
     grant: Option<Grant>,
 }
 
@@ -77,14 +80,14 @@ impl Runtime {
         if self.rootless.tolerates_missing_rules() {
             translate_mappings(&mut spec)?;
         }
-        let mut rules = canonical_rules(&mut spec)?;
+        let rules = canonical_rules(&mut spec)?;
         let mut of_gpus = Additions::default();
         if let Some(grant) = &grant {
             of_gpus = additions(&mut spec, &grant.edits, &self.gids_of(grant))?;
-            rules.extend_from_slice(&of_gpus.rules);
         }
         // Rules that contradict each other are refused before anything is built.
-        DeviceTable::of_container(&rules).map_err(DeviceCgroupError::from)?;
+        let all = [&rules[..], &of_gpus.rules].concat();
+        let table = DeviceTable::of_container(&all).map_err(DeviceCgroupError::from)?;
         let cgroups_path = PathBuf::from(cgroups_path(&spec));
         let (cgroup, unit) = self.cgroup_of(&cgroups_path, named_cgroup)?;
         cgroup.must_be_empty()?;
@@ -101,6 +104,7 @@ impl Runtime {
             undo,
             spec,
             additions: of_gpus,
+            table,
             rules,
             cgroup,
             unit,
@@ -115,10 +119,7 @@ impl Runtime {
     pub(super) fn put_on_record(&self, settled: &mut Settled) -> Result<OnRecord> {
         let mut record = new_record(settled)?;
         record.systemd_cgroup = self.systemd_cgroup;
-        // Those of the spec: the ones behind them are of the grant.
-        let own = settled.rules.len() - settled.additions.rules.len();
-        let rules = settled.rules.get(..own).unwrap_or_default();
-        let gpus = self.gpus_of(settled.grant.as_ref(), &settled.spec, rules)?;
+        let gpus = self.gpus_of(settled.grant.as_ref(), &settled.spec, &settled.rules)?;
         let mut granted_nodes = Vec::new();
         if let Some(grant) = settled.grant.take() {
             record.gpu_gids = self.gids_of(&grant);
@@ -150,12 +151,11 @@ impl Runtime {
         unit: Option<&Unit>,
         properties: Vec<Property>,
         limits: &Resources,
-        rules: &[DeviceRule],
+        table: &DeviceTable,
     ) -> Result<Option<Keeper>> {
         let keeper = match unit {
             Some(unit) => {
-                let table = DeviceTable::of_container(rules).map_err(DeviceCgroupError::from)?;
-                let started = unit.start(properties, limits, &table);
+                let started = unit.start(properties, limits, table);
                 Some(started.map_err(CgroupError::from)?)
             }
             None => {
@@ -166,7 +166,7 @@ impl Runtime {
         cgroup.set_limits(limits, Unsupported::Warn)?;
         // Where it is an error that they cannot be written; else `enforce` tries, and warns.
         if !self.rootless.tolerates_missing_rules() {
-            prepare(cgroup.dirs(), rules)?;
+            prepare(cgroup.dirs(), table)?;
         }
         Ok(keeper)
     }

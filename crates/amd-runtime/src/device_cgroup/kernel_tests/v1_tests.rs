@@ -50,7 +50,7 @@ fn rules_are_enforced_in_a_cgroup_that_was_open() {
     let Some(root) = v1_root() else { return };
     let cgroup = TestCgroup::below(&root);
     let mut inside = Inside::of(&cgroup.0);
-    let enforcement = enforce(inside.pid(), &rules(GPU)).unwrap();
+    let enforcement = enforce(inside.pid(), &table(GPU)).unwrap();
     assert_eq!(
         enforcement,
         Enforcement {
@@ -58,7 +58,7 @@ fn rules_are_enforced_in_a_cgroup_that_was_open() {
             by: EnforcedBy::V1
         }
     );
-    verify(inside.pid(), &rules(GPU), &enforcement).unwrap();
+    verify(inside.pid(), &table(GPU), &enforcement).unwrap();
     assert_only_226_128_is_granted(&mut inside);
 }
 
@@ -67,15 +67,15 @@ fn rules_that_were_changed_are_noticed_and_put_right() {
     let Some(root) = v1_root() else { return };
     let cgroup = TestCgroup::below(&root);
     let inside = Inside::of(&cgroup.0);
-    let enforcement = enforce(inside.pid(), &rules(GPU)).unwrap();
-    let verify = || verify(inside.pid(), &rules(GPU), &enforcement);
+    let enforcement = enforce(inside.pid(), &table(GPU)).unwrap();
+    let verify = || verify(inside.pid(), &table(GPU), &enforcement);
 
     v1::write(&cgroup.0, &rules(&["allow c 226:* r", "deny c 226:128 wm"])).unwrap();
     let message = verify().unwrap_err().to_string();
     let expected = "`c 226:* r` is too much, `c 226:128 wm` is missing";
     assert!(message.ends_with(expected), "{message}");
 
-    enforce(inside.pid(), &rules(GPU)).unwrap();
+    enforce(inside.pid(), &table(GPU)).unwrap();
     verify().unwrap();
 
     v1::write(&cgroup.0, &[DeviceRule::ALLOW_ALL]).unwrap();
@@ -90,7 +90,7 @@ fn exceptions_of_a_deny_list_are_enforced() {
     let mut inside = Inside::of(&cgroup.0);
     enforce(
         inside.pid(),
-        &rules(&["allow a *:* rwm", "deny c 226:129 rw"]),
+        &table(&["allow a *:* rwm", "deny c 226:129 rw"]),
     )
     .unwrap();
     inside.node("denied", "226", "129");
@@ -106,7 +106,7 @@ fn the_parent_cgroup_has_the_last_word() {
     v1::write(&parent.0, &rules(&["deny a *:* rwm", "allow c 1:* rwm"])).unwrap();
     let cgroup = TestCgroup::below(&parent.0);
     let inside = Inside::of(&cgroup.0);
-    let error = enforce(inside.pid(), &rules(GPU)).unwrap_err();
+    let error = enforce(inside.pid(), &table(GPU)).unwrap_err();
     assert!(matches!(error, DeviceCgroupError::Write(_)), "{error}");
     assert!(error.hint().unwrap().contains("cgroup above"));
 }

@@ -147,7 +147,7 @@ fn rules_are_enforced_for_the_cgroup_of_a_process() {
     }
     let cgroup = TestCgroup::below(Path::new("/sys/fs/cgroup"));
     let mut inside = Inside::of(&cgroup.0);
-    let enforcement = enforce(inside.pid(), &rules(GPU)).unwrap();
+    let enforcement = enforce(inside.pid(), &table(GPU)).unwrap();
     assert_eq!(enforcement.cgroup, cgroup.0);
     assert!(matches!(enforcement.by, EnforcedBy::V2(_)));
     assert_only_226_128_is_granted(&mut inside);
@@ -155,7 +155,7 @@ fn rules_are_enforced_for_the_cgroup_of_a_process() {
     let recorded = serde_json::to_string(&enforcement).unwrap();
     verify(
         inside.pid(),
-        &rules(GPU),
+        &table(GPU),
         &serde_json::from_str(&recorded).unwrap(),
     )
     .unwrap();
@@ -173,16 +173,16 @@ fn rules_hold_for_cgroups_below_and_not_for_others() {
     let (cgroup, other) = (TestCgroup::below(root), TestCgroup::below(root));
     let below = TestCgroup::below(&cgroup.0);
     let mut inside = Inside::of(&cgroup.0);
-    let enforcement = enforce(inside.pid(), &rules(GPU)).unwrap();
+    let enforcement = enforce(inside.pid(), &table(GPU)).unwrap();
     let move_to = |to: &TestCgroup, inside: &Inside| {
         fs::write(to.0.join("cgroup.procs"), inside.pid().to_string()).unwrap();
     };
 
     move_to(&below, &inside);
-    verify(inside.pid(), &rules(GPU), &enforcement).unwrap();
+    verify(inside.pid(), &table(GPU), &enforcement).unwrap();
     assert_only_226_128_is_granted(&mut inside);
 
     move_to(&other, &inside);
-    let error = verify(inside.pid(), &rules(GPU), &enforcement).unwrap_err();
+    let error = verify(inside.pid(), &table(GPU), &enforcement).unwrap_err();
     assert!(matches!(error, DeviceCgroupError::Moved { .. }), "{error}");
 }
