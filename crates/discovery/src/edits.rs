@@ -206,15 +206,20 @@ fn device_node(
     on_host: &Path,
     gpu: &Gpu,
 ) -> Result<DeviceNode, EditsError> {
-    let path = dirs.host.join(on_host);
+    let host = dirs.host;
+    let path = || host.join(on_host);
     let (index, pci) = (gpu.index, gpu.pci);
     match dirs.stat(on_host) {
         Ok(stat) if FileType::from_raw_mode(stat.st_mode).is_char_device() => {
             Ok(from_stat(on_host, &stat))
         }
-        Ok(_) => Err(EditsError::NotADevice { path, index, pci }),
+        Ok(_) => Err(EditsError::NotADevice {
+            path: path(),
+            index,
+            pci,
+        }),
         Err(source) => Err(EditsError::Stat {
-            path,
+            path: path(),
             index,
             pci,
             source,

@@ -58,24 +58,15 @@ impl Cgroup {
 /// Documentation/admin-guide/cgroup-v1/cgroups.rst, "clone_children"). Of one that has to be written
 /// them, the kernel looks at all others, twice, and builds the scheduling domains of the host anew.
 fn make_v1(dir: &Path) -> Result<(), CgroupError> {
-    let mut made = fs::create_dir(dir);
-    if let (Err(err), Some(parent)) = (&made, dir.parent())
-        && err.kind() == ErrorKind::NotFound
-    {
+    if let Some(parent) = dir.parent().filter(|parent| !parent.exists()) {
         make_v1(parent)?;
         inherit_cpuset(parent)?;
         if is_cpuset(parent) {
-            // Else they are written them.
+            // Where that cannot be, `inherit_cpuset` writes them to each.
             let _ = fs::write(parent.join("cgroup.clone_children"), "1");
         }
-        made = fs::create_dir(dir);
     }
-    match made {
-        Err(err) if err.kind() != ErrorKind::AlreadyExists => {
-            Err(io_error("cannot create", dir)(err))
-        }
-        _ => Ok(()),
-    }
+    fs::create_dir_all(dir).map_err(io_error("cannot create", dir))
 }
 
 fn make_v2(root: &Path, dir: &Path, needs_domain: bool) -> Result<(), CgroupError> {
@@ -168,6 +159,18 @@ fn inherit_cpuset(dir: &Path) -> Result<(), CgroupError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_in_the_place_of_a_directory_is_an_error_that_names_it() {
+        let tmp = tempfile::tempdir().unwrap();
+        let file = tmp.path().join("tasks");
+        fs::write(&file, "").unwrap();
+        let error = make_v1(&file).unwrap_err().to_string();
+        assert!(error.contains(file.to_str().unwrap()), "{error}");
+        assert!(make_v1(&file.join("below")).is_err());
+        make_v1(&tmp.path().join("a/b/c")).unwrap();
+        make_v1(&tmp.path().join("a/b/c")).unwrap();
+    }
 
     #[test]
     fn an_empty_cpuset_is_filled_from_above_and_another_is_left() {

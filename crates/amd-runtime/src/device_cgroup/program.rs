@@ -166,17 +166,9 @@ fn part(runs: &[Run], default_allow: bool) -> Vec<Instruction> {
             let major = of_major[0].first.major;
             let other_major =
                 major.map(|major| part.push(JUMP_UNLESS_EQUAL, MAJOR, major.cast_signed()));
-            for of_access in of_major.chunk_by(|one, other| one.access == other.access) {
-                let other_access = part.push_access(of_access[0].access);
-                for run in of_access {
-                    part.push_verdict(run);
-                    if run.first.minor.is_none() {
-                        // The verifier refuses what is never reached.
-                        break;
-                    }
-                }
-                part.land(other_access);
-            }
+            of_major
+                .chunk_by(|one, other| one.access == other.access)
+                .for_each(|of_access| part.push_runs(of_access));
             if let Some(other_major) = other_major {
                 part.push_jump_to_end();
                 part.land(other_major);
@@ -230,6 +222,19 @@ impl Part {
             self.push(AND, R1, !bits);
             self.push(JUMP_UNLESS_EQUAL, R1, 0)
         }
+    }
+
+    /// The verdict for the minor numbers of runs of one access.
+    fn push_runs(&mut self, runs: &[Run]) {
+        let other_access = self.push_access(runs[0].access);
+        for run in runs {
+            self.push_verdict(run);
+            if run.first.minor.is_none() {
+                // The verifier refuses what is never reached.
+                break;
+            }
+        }
+        self.land(other_access);
     }
 
     /// The verdict for the minor numbers of a run. It is there once for each, and not once for all:
