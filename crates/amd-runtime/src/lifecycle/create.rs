@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::agent::AwaitedFilter;
 use super::born::build_at;
 use super::build::{BuildOptions, build};
 use super::causes::Causes;
@@ -182,9 +183,10 @@ impl Runtime {
         let scheduling = plan.scheduling.clone();
         let preserve_fds = plan.preserved;
         let start_hooks = hooks.at(When::StartContainer).to_vec();
-        let init = Init::new(plan, start_hooks, state, &dir.agent_socket())
-            .map_err(Error::system("cannot listen for the seccomp agent"))?;
-        let init = init.with_terminal(console);
+        let (awaited_filter, early_filter) = AwaitedFilter::of(&plan, &dir)?.unzip();
+        let init = Init::new(plan, start_hooks, state)
+            .with_early_filter(early_filter)
+            .with_terminal(console);
         let init = match &handover {
             Some(handover) => init.finishing(handover.finish()),
             None => init,
@@ -244,7 +246,10 @@ impl Runtime {
         for dir in late.iter().chain(visited) {
             join(dir, pid).map_err(Error::system(format!("cannot join cgroup {dir:?}")))?;
         }
-
+        // As long as its cgroup has room for another thread.
+        if let Some(filter) = awaited_filter {
+            filter.pass_on(&dir, &mut record)?;
+        }
         if self.rootless.tolerates_missing_cgroups() {
             must_be_in(&cgroup, pid, unit.as_ref())?;
         }

@@ -1,6 +1,7 @@
 //! The commands on containers, built on libcontainer with this crate's own locks,
 //! state, status and signals. A file a command.
 
+mod agent;
 mod born;
 mod build;
 pub(crate) mod causes;

@@ -213,6 +213,7 @@ fn new_record(settled: &Settled) -> Result<Record> {
         enforcement: None,
         nodes_only: false,
         without_late_hooks: false,
+        filter_is_loaded: false,
     })
 }
 

@@ -3,15 +3,14 @@
 //! libcontainer is told that the process is root with all capabilities, in `/`, without a
 //! filter or a terminal and with a HOME ([`told`]), and so gets none of this wrong. What the spec says
 //! is done here ([`Plan`]): all but filter and program before the container counts as
-//! created, and those when `start` says so.
+//! created, and those when `start` says so; a filter with an agent before that ([`EarlyFilter`]).
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io::Write as _;
-use std::os::fd::{AsFd, RawFd};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::os::fd::RawFd;
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
 use libcontainer::oci_spec::runtime::Spec;
@@ -23,7 +22,7 @@ use serde_json::{Value, json};
 use super::plan::Plan;
 use super::signals::end_by_signals;
 use super::steps::Settled;
-use super::{ProcessError, descriptors, socket, terminal};
+use super::{EarlyFilter, ProcessError, descriptors, terminal};
 use crate::error::chain;
 use crate::hooks::{self, Hook, HookState, When};
 use crate::lifecycle::causes::OURS;
@@ -35,8 +34,8 @@ pub struct Init {
     plan: Rc<Plan>,
     /// The startContainer hooks, and what they are told.
     hooks: Rc<(Vec<Hook>, HookState)>,
-    /// Where `start` fetches the descriptor for the seccomp agent.
-    agent: Option<Rc<UnixListener>>,
+    /// For a filter that an agent has before `start`.
+    early_filter: Option<Rc<EarlyFilter>>,
     /// Where the master of its terminal is sent, for one that has a terminal.
     console: Rc<RefCell<Option<UnixStream>>>,
     /// The root filesystem, where it makes it itself, and the root directory of the runtime.
@@ -54,40 +53,28 @@ pub struct Init {
 const MARGIN: RawFd = 64;
 
 impl Init {
-    /// The init that `plan` is about. `agent_socket` is where `start` finds it, for a
-    /// filter with an agent.
-    ///
-    /// # Errors
-    /// Where the socket cannot be made.
-    pub fn new(
-        plan: Plan,
-        hooks: Vec<Hook>,
-        state: HookState,
-        agent_socket: &Path,
-    ) -> std::io::Result<Self> {
-        let listener = plan
-            .filter
-            .as_ref()
-            .and_then(|filter| filter.listener.as_ref());
-        let agent = match listener {
-            Some(_) => {
-                let socket = socket::listen(agent_socket)?;
-                socket.set_nonblocking(true)?;
-                Some(Rc::new(socket))
-            }
-            None => None,
-        };
-        Ok(Self {
+    /// The init that `plan` is about.
+    pub fn new(plan: Plan, hooks: Vec<Hook>, state: HookState) -> Self {
+        Self {
             plan: Rc::new(plan),
             hooks: Rc::new((hooks, state)),
-            agent,
+            early_filter: None,
             console: Rc::default(),
             root: None,
             finish: Rc::default(),
             settled: RefCell::default(),
             last_fd: descriptors::highest() + MARGIN,
             unused: Vec::new(),
-        })
+        }
+    }
+
+    /// Has it load its filter before `start`.
+    #[must_use]
+    pub fn with_early_filter(self, early_filter: Option<EarlyFilter>) -> Self {
+        Self {
+            early_filter: early_filter.map(Rc::new),
+            ..self
+        }
     }
 
     /// Gives it a terminal, of which `console` gets the master.
@@ -152,14 +139,10 @@ impl Init {
             Some(settled) => settled,
             None => self.plan.settle()?,
         };
-        // Accepted now: the filter may not allow it.
-        let start = self.agent.as_deref().map(last_connection).transpose()?;
-        settled.load_filter(&self.plan, |listener| {
-            let start = start.as_ref().ok_or_else(nobody_listens)?;
-            socket::send_fd(start.as_fd(), b"filter", listener.as_fd())
-                .map_err(ProcessError::system("cannot hand over the seccomp filter"))
-        })?;
-        drop(start);
+        match &self.early_filter {
+            Some(early) => early.load(&settled, &self.plan)?,
+            None => settled.load_filter(&self.plan, None)?,
+        }
         self.run_hooks(&settled)?;
         settled.launch(&self.plan, None)
     }
@@ -190,18 +173,6 @@ impl Init {
     }
 }
 
-/// The connection of the `start` that let this process go. One that was killed before it
-/// did so can have left another in front of it.
-fn last_connection(agent: &UnixListener) -> Result<UnixStream, ProcessError> {
-    let connections = std::iter::from_fn(|| agent.accept().ok());
-    let (connection, _) = connections.last().ok_or_else(nobody_listens)?;
-    Ok(connection)
-}
-
-fn nobody_listens() -> ProcessError {
-    ProcessError::Refused("nobody takes the seccomp filter to its agent".into())
-}
-
 impl Executor for Init {
     /// Called when libcontainer has made everything, before it says so.
     fn validate(&self, _: &Spec) -> Result<(), ExecutorValidationError> {
@@ -220,7 +191,7 @@ impl Executor for Init {
         Ok(())
     }
 
-    /// Called when `start` has said so.
+    /// Called when `start` has said so; where there is an early filter, at the end of `create`.
     fn exec(&self, _: &Spec) -> Result<(), ExecutorError> {
         let message = match self.start() {
             Ok(never) => match never {},

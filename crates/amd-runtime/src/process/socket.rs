@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 
 use nix::cmsg_space;
@@ -23,13 +23,22 @@ pub fn connect(path: &Path) -> io::Result<UnixStream> {
     UnixStream::connect(short)
 }
 
-/// Listens at `path`, of any length.
+/// Receives at `path`, of any length, what [`send_to`] sends there.
 ///
 /// # Errors
-/// As bind(2) and listen(2).
-pub fn listen(path: &Path) -> io::Result<UnixListener> {
+/// As bind(2).
+pub fn bind(path: &Path) -> io::Result<UnixDatagram> {
     let (_dir, short) = short(path)?;
-    UnixListener::bind(short)
+    UnixDatagram::bind(short)
+}
+
+/// Sends `message` to the socket at `path`, see [`bind`].
+///
+/// # Errors
+/// As sendto(2).
+pub fn send_to(path: &Path, message: &[u8]) -> io::Result<()> {
+    let (_dir, short) = short(path)?;
+    UnixDatagram::unbound()?.send_to(message, short).map(drop)
 }
 
 /// A short path to the same file, good for as long as the directory is open.
@@ -91,6 +100,7 @@ pub fn receive(socket: BorrowedFd<'_>, limit: usize) -> nix::Result<(Vec<u8>, Op
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsFd;
+    use std::os::unix::net::UnixListener;
 
     use super::*;
 
@@ -100,7 +110,8 @@ mod tests {
         let dir = tmp.path().join("d".repeat(120));
         std::fs::create_dir(&dir).unwrap();
         let path = dir.join("socket");
-        let listener = listen(&path).unwrap();
+        let (_dir, bound) = short(&path).unwrap();
+        let listener = UnixListener::bind(bound).unwrap();
         let sender = connect(&path).unwrap();
         let (receiver, _) = listener.accept().unwrap();
         send_fd(sender.as_fd(), b"hi", std::io::stdin().as_fd()).unwrap();
@@ -108,5 +119,9 @@ mod tests {
         assert_eq!((bytes.as_slice(), fd.is_some()), (b"hi".as_slice(), true));
         drop(sender);
         assert_eq!(receive(receiver.as_fd(), 16).unwrap().0, b"");
+        let path = dir.join("another");
+        let socket = bind(&path).unwrap();
+        send_to(&path, b"hi").unwrap();
+        assert_eq!(receive(socket.as_fd(), 16).unwrap().0, b"hi");
     }
 }

@@ -6,7 +6,8 @@
 
 use std::convert::Infallible;
 use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::unistd::execve;
@@ -16,8 +17,11 @@ use super::environment::{c_strings, environment, search_path};
 use super::lookup::resolve;
 use super::plan::Plan;
 use super::signals::default_signals;
-use super::{ProcessError, attributes, cwd, descriptors, rlimits, selinux, stdio, user};
-use crate::seccomp;
+use super::{ProcessError, attributes, cwd, descriptors, rlimits, selinux, socket, stdio, user};
+use crate::seccomp::{self, Courier, SeccompError};
+
+/// The message with which the descriptor of a filter comes.
+pub const FILTER: &[u8] = b"f";
 
 /// A process that has everything but its filter and its program.
 #[derive(Clone, Debug)]
@@ -96,17 +100,17 @@ impl Settled {
         &self.env
     }
 
-    /// Sets the limits that come last, and loads the filter of `plan`; `hand_over` gets the descriptor for its agent, where it
-    /// has one. From here on every system call of this process is one that the container's
-    /// profile must allow: `hand_over` is one sendmsg(2), and capset(2) drops what the
-    /// load needed.
+    /// Sets the limits that come last, and loads the filter of `plan`. The descriptor for its
+    /// agent, where it has one, is sent to `runtime`, with [`FILTER`]. From here on every system
+    /// call of this process is one that the container's profile must allow: capset(2) drops what
+    /// the load needed, and for an agent there are read(2), write(2) and close(2).
     ///
     /// # Errors
     /// Where the kernel refuses a limit or the filter.
     pub fn load_filter(
         &self,
         plan: &Plan,
-        hand_over: impl FnOnce(OwnedFd) -> Result<(), ProcessError>,
+        runtime: Option<BorrowedFd<'_>>,
     ) -> Result<(), ProcessError> {
         // The filter may not allow it.
         rlimits::set_last_limits(&plan.rlimits)?;
@@ -116,12 +120,18 @@ impl Settled {
         if self.also != 0 {
             plan.capabilities.raise(self.also)?;
         }
-        let failed = |err: std::io::Error| seccomp::SeccompError::Io {
-            what: "error loading seccomp filter into kernel".into(),
-            source: err,
+        let courier = match (&filter.listener, runtime) {
+            (Some(_), Some(runtime)) => Some(courier_to(runtime).map_err(SeccompError::io(
+                "cannot make a thread for the filter's descriptor",
+            ))?),
+            _ => None,
         };
-        if let Some(listener) = seccomp::load(filter).map_err(failed)? {
-            hand_over(listener)?;
+        let listener = seccomp::load(filter)
+            .map_err(SeccompError::io("error loading seccomp filter into kernel"))?;
+        if let (Some(courier), Some(listener)) = (courier, listener) {
+            courier
+                .deliver(listener)
+                .map_err(SeccompError::io("cannot hand over the seccomp filter"))?;
         }
         plan.capabilities.settle(self.also)
     }
@@ -143,6 +153,11 @@ impl Settled {
             self.file.to_string_lossy()
         )))
     }
+}
+
+fn courier_to(runtime: BorrowedFd<'_>) -> io::Result<Courier> {
+    let runtime = runtime.try_clone_to_owned()?;
+    Courier::new(move |filter| socket::send_fd(runtime.as_fd(), FILTER, filter.as_fd()))
 }
 
 fn set_no_new_privileges() -> Result<(), ProcessError> {

@@ -13,6 +13,7 @@
 mod architectures;
 mod cache;
 mod compile;
+mod courier;
 mod enosys;
 mod filter;
 mod listener;
@@ -21,6 +22,7 @@ mod program;
 
 pub use cache::compiled;
 pub use compile::compile;
+pub use courier::Courier;
 pub use filter::{Filter, Listener};
 pub use listener::Agent;
 pub use load::{FLAGS, kernel_knows, load};
@@ -53,7 +55,8 @@ pub enum SeccompError {
 }
 
 impl SeccompError {
-    fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+    /// For `map_err`.
+    pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
     }

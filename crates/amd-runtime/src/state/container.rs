@@ -60,9 +60,9 @@ impl ContainerDir {
         self.path.join("seccomp.filter")
     }
 
-    /// The socket of the container's init for what goes to its seccomp agent.
-    pub fn agent_socket(&self) -> PathBuf {
-        self.path.join("seccomp.sock")
+    /// Where an init is told to start that has its filter already.
+    pub fn start_socket(&self) -> PathBuf {
+        self.path.join("start.sock")
     }
 
     /// Where the init of a container is on record that is in no cgroup while it is built.

@@ -78,6 +78,10 @@ pub struct Record {
     /// Whether no hooks are left to run once it is created, and its spec need not be read for them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub without_late_hooks: bool,
+    /// Whether its init has loaded its filter already, for an agent, and waits for `start` past
+    /// libcontainer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub filter_is_loaded: bool,
 }
 
 impl Record {
@@ -107,6 +111,7 @@ impl Record {
             enforcement: None,
             nodes_only: false,
             without_late_hooks: false,
+            filter_is_loaded: false,
         }
     }
 }

@@ -2,6 +2,8 @@
 //! for, and in one that the user has made.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,7 +11,7 @@ use integration::host::SimulatedHost;
 use integration::outcome::Outcome;
 use integration::runtime::eventually;
 use integration::spec::Spec;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::fixture::{
     HOME, UID, as_user, assert_gpus_0_and_1, bundle, call, call_in_namespace, host, look,
@@ -60,6 +62,29 @@ fn a_container_has_the_gpus_that_it_asks_for_and_no_others() {
     let Some(host) = host() else { return };
     for outcome in run(&host, Spec::docker().env(TWO_GPUS).sh(&look(""))) {
         assert_gpus_0_and_1(&outcome.ok());
+    }
+}
+
+#[test]
+fn a_container_can_have_a_seccomp_agent() {
+    let Some(host) = host() else { return };
+    let listener = host.inside(|| {
+        let listener = UnixListener::bind("/run/agent.sock").unwrap();
+        fs::set_permissions("/run/agent.sock", PermissionsExt::from_mode(0o777)).unwrap();
+        listener
+    });
+    let listener = listener.unwrap();
+    let spec = Spec::docker().sh("echo ran").set(
+        "/linux/seccomp",
+        json!({
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "listenerPath": "/run/agent.sock",
+            "syscalls": [{"names": ["mkdir", "sendmsg"], "action": "SCMP_ACT_NOTIFY"}],
+        }),
+    );
+    for outcome in run(&host, spec) {
+        assert_eq!(outcome.ok(), "ran\n");
+        assert!(listener.accept().is_ok());
     }
 }
 

@@ -72,7 +72,7 @@ fn become_program(
     let told = |errno| ProcessError::system("cannot reach the runtime")(errno);
     link.send(&Message::Ready).map_err(told)?;
     link.wait()?;
-    settled.load_filter(plan, |listener| link.send_filter(listener).map_err(told))?;
+    settled.load_filter(plan, Some(link.as_fd()))?;
     settled.launch(plan, Some(link.as_fd()))
 }
 

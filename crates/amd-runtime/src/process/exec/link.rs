@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, send, socketpair};
 
+use crate::process::steps::FILTER;
 use crate::process::{ProcessError, socket};
 
 /// The longest message.
@@ -47,20 +48,12 @@ impl Link {
             Message::Pid(pid) => format!("p{pid}"),
             Message::Ready => "r".into(),
             Message::Error(text) => format!("e{text}"),
+            // That is what the process itself sends, see `Settled::load_filter`.
             Message::Filter(_) => return Err(Errno::EINVAL),
         };
         let mut bytes = text.into_bytes();
         bytes.truncate(LIMIT);
         send(self.0.as_raw_fd(), &bytes, MsgFlags::MSG_NOSIGNAL).map(drop)
-    }
-
-    /// Sends [`Message::Filter`], with one system call that begins after the filter is
-    /// in force, and closes the descriptor.
-    ///
-    /// # Errors
-    /// As sendmsg(2).
-    pub fn send_filter(&self, filter: OwnedFd) -> nix::Result<()> {
-        socket::send_fd(self.0.as_fd(), b"f", filter.as_fd())
     }
 
     /// The next message; `None` where the other side has closed its end: the program runs,
@@ -83,7 +76,7 @@ impl Link {
                 Some(Message::Pid(pid))
             }
             ([b'r'], _) => Some(Message::Ready),
-            ([b'f'], Some(fd)) => Some(Message::Filter(fd)),
+            (FILTER, Some(fd)) => Some(Message::Filter(fd)),
             ([b'e', why @ ..], _) => Some(Message::Error(text(why))),
             _ => return Err(Errno::EBADMSG),
         })

@@ -1,0 +1,56 @@
+//! The filter of an init whose agent is to have it before `start`.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use super::plan::Plan;
+use super::steps::Settled;
+use super::{ProcessError, socket};
+
+/// What the init of a container with a seccomp agent has of its runtime: it loads its filter
+/// while `create` is still there, and waits for `start` by itself. libcontainer's way of waiting
+/// takes calls that the filter need not allow (accept, recvfrom).
+#[derive(Debug)]
+pub struct EarlyFilter {
+    runtime: File,
+    start: File,
+}
+
+impl EarlyFilter {
+    /// The side of the init, which is told to start at the socket `start`; and that of the
+    /// runtime, which is sent the filter's descriptor, or else why there is none.
+    ///
+    /// # Errors
+    /// Where the sockets cannot be made.
+    pub fn new(start: &Path) -> io::Result<(Self, UnixStream)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let start = socket::bind(start)?;
+        Ok((
+            Self {
+                // As files: std writes to a socket by other calls than write(2).
+                runtime: File::from(OwnedFd::from(theirs)),
+                start: File::from(OwnedFd::from(start)),
+            },
+            ours,
+        ))
+    }
+
+    /// Loads the filter of `plan`, sends it to the runtime, and returns when `start` says so.
+    ///
+    /// # Errors
+    /// As [`Settled::load_filter`].
+    pub fn load(&self, settled: &Settled, plan: &Plan) -> Result<(), ProcessError> {
+        if let Err(err) = settled.load_filter(plan, Some(self.runtime.as_fd())) {
+            // Whoever waits may be gone.
+            let _ = (&self.runtime).write_all(err.to_string().as_bytes());
+            return Err(err);
+        }
+        let mut byte = [0];
+        (&self.start)
+            .read_exact(&mut byte)
+            .map_err(|err| ProcessError::Refused(format!("cannot wait for the start: {err}")))
+    }
+}
