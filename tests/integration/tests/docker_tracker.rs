@@ -1,5 +1,7 @@
 //! Exclusive GPUs through docker, and through Docker Swarm.
 
+use integration::host::Cgroups;
+
 #[path = "docker_tracker/docker.rs"]
 mod docker;
 #[path = "tracker/fixture.rs"]
@@ -7,3 +9,5 @@ mod docker;
 mod fixture;
 #[path = "docker_tracker/swarm.rs"]
 mod swarm;
+
+const CGROUPS: Cgroups = Cgroups::V1;

@@ -1,5 +1,7 @@
 //! The GPU tracker: exclusive GPUs, and who has which GPU, whatever is killed or lost.
 
+use integration::host::Cgroups;
+
 #[path = "tracker/commands.rs"]
 mod commands;
 #[path = "tracker/exclusive.rs"]
@@ -14,3 +16,5 @@ mod killed;
 mod lost;
 #[path = "tracker/races.rs"]
 mod races;
+
+const CGROUPS: Cgroups = Cgroups::V1;

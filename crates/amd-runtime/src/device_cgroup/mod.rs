@@ -41,7 +41,7 @@ pub use self::access::Access;
 pub use self::error::DeviceCgroupError;
 pub use self::rule::{DeviceKind, DeviceRule, RuleError, default_rules, rules_from_spec};
 pub use self::table::{DeviceTable, TableError};
-pub use self::v2::ProgramRef;
+pub use self::v2::{Program, ProgramRef};
 
 use self::hierarchy::{DevicesCgroup, Hierarchy};
 use self::v1::DeviceList;
@@ -94,11 +94,16 @@ pub fn prepare(dirs: &[PathBuf], table: &DeviceTable) -> Result<(), DeviceCgroup
 /// result.
 ///
 /// To be called when the container is `created`: its cgroup is its own, and has no children.
+/// `program` is that of `table`, where it is loaded already.
 ///
 /// # Errors
 /// The rules cannot be enforced, or the cgroup is the root or one that the caller is in itself. The
 /// container must not start then.
-pub fn enforce(pid: i32, table: &DeviceTable) -> Result<Enforcement, DeviceCgroupError> {
+pub fn enforce(
+    pid: i32,
+    table: &DeviceTable,
+    program: Option<Program>,
+) -> Result<Enforcement, DeviceCgroupError> {
     let cgroup = OpenCgroup::of_container(pid)?;
     let by = match cgroup.hierarchy {
         Hierarchy::V1 => {
@@ -107,10 +112,11 @@ pub fn enforce(pid: i32, table: &DeviceTable) -> Result<Enforcement, DeviceCgrou
             }
             EnforcedBy::V1
         }
-        Hierarchy::V2 => EnforcedBy::V2(
-            v2::attach(cgroup.file.as_fd(), table)
-                .map_err(|source| cgroup.program_error(source))?,
-        ),
+        Hierarchy::V2 => {
+            let program = program.map_or_else(|| Program::load(table), Ok);
+            let attached = program.and_then(|program| v2::attach(cgroup.file.as_fd(), &program));
+            EnforcedBy::V2(attached.map_err(|source| cgroup.program_error(source))?)
+        }
     };
     tracing::debug!(pid, cgroup = %cgroup.dir.display(), ?by, "device rules in force");
     Ok(Enforcement {

@@ -112,16 +112,31 @@ impl V2Error {
     }
 }
 
-/// Attaches the program of `table` to the cgroup directory `cgroup` and checks that it is in
-/// effect. Programs that are attached already stay: each can only take access away.
+/// A device program in the kernel. It is gone with this, unless it is attached somewhere.
+#[derive(Debug)]
+pub struct Program(OwnedFd);
+
+impl Program {
+    /// Loads the program of `table`.
+    ///
+    /// # Errors
+    /// [`V2Error::Load`].
+    pub fn load(table: &DeviceTable) -> Result<Self, V2Error> {
+        let loaded = bpf::load(&compile(table)).map_err(|failure| V2Error::Load {
+            log: failure.log,
+            source: failure.source,
+        })?;
+        Ok(Self(loaded))
+    }
+}
+
+/// Attaches `program` to the cgroup directory `cgroup` and checks that it is in effect. Programs
+/// that are attached already stay: each can only take access away.
 ///
 /// # Errors
 /// At any step. Nothing of ours is attached then.
-pub fn attach(cgroup: BorrowedFd<'_>, table: &DeviceTable) -> Result<ProgramRef, V2Error> {
-    let program = bpf::load(&compile(table)).map_err(|failure| V2Error::Load {
-        log: failure.log,
-        source: failure.source,
-    })?;
+pub fn attach(cgroup: BorrowedFd<'_>, program: &Program) -> Result<ProgramRef, V2Error> {
+    let Program(program) = program;
     let (program_id, tag) = bpf::id_and_tag(program.as_fd()).map_err(V2Error::Query)?;
     let reference = ProgramRef {
         program_id,

@@ -27,14 +27,16 @@ const NAME: &std::ffi::CStr = c"youki:[0:BUILD]";
 const BUILT: u8 = b'+';
 const FAILED: u8 = b'-';
 
-/// Calls `build` in a child that is born at `place`, and returns what it returns.
+/// Calls `build` in a child that is born at `place`, and `meanwhile` in this process. Returns what
+/// both return.
 ///
 /// # Errors
-/// Where there can be no such child, and what `build` fails with.
-pub fn build_at(
+/// Where there can be no such child.
+pub fn build_at<T>(
     place: &Birthplace,
     build: impl FnOnce() -> Result<i32, BuildError>,
-) -> Result<Result<i32, BuildError>> {
+    meanwhile: impl FnOnce() -> T,
+) -> Result<(Result<i32, BuildError>, T)> {
     let answer = memfd_create(c"built", MFdFlags::MFD_CLOEXEC).map_err(io::Error::from);
     let mut answer = File::from(answer.map_err(Error::system("memfd_create"))?);
     let own = getpid();
@@ -58,6 +60,9 @@ pub fn build_at(
             }
         }
     };
+    // With it the descriptors that are the child's alone.
+    drop(build);
+    let done = meanwhile();
     let ended = wait_for(child);
     let mut bytes = Vec::new();
     let read = answer
@@ -75,7 +80,7 @@ pub fn build_at(
         Err(BuildError::new(format!("the process that builds it {how}")))
     });
     drop(heir);
-    Ok(built)
+    Ok((built, done))
 }
 
 fn no_child() -> Error {
@@ -183,15 +188,16 @@ mod tests {
             return;
         };
         let was = get_child_subreaper().unwrap();
-        assert_eq!(build_at(&place, || Ok(17)).unwrap().unwrap(), 17);
+        let (built, done) = build_at(&place, || Ok(17), || "done").unwrap();
+        assert_eq!((built.unwrap(), done), (17, "done"));
         let fails = || Err(BuildError::new("no".into()));
-        let err = build_at(&place, fails).unwrap().unwrap_err();
+        let err = build_at(&place, fails, || ()).unwrap().0.unwrap_err();
         assert_eq!(err.to_string(), "no");
         let is_killed = || {
             nix::sys::signal::raise(Signal::SIGKILL).unwrap();
             Ok(1)
         };
-        let err = build_at(&place, is_killed).unwrap().unwrap_err();
+        let err = build_at(&place, is_killed, || ()).unwrap().0.unwrap_err();
         assert!(err.to_string().contains("SIGKILL"), "{err}");
         assert_eq!(get_child_subreaper().unwrap(), was);
     }
@@ -201,7 +207,7 @@ mod tests {
     fn where_no_child_can_be_the_cgroup_is_named() {
         let tmp = tempfile::tempdir().unwrap();
         let place = Birthplace::open(tmp.path()).unwrap();
-        let err = build_at(&place, || Ok(17)).unwrap().unwrap_err();
+        let err = build_at(&place, || Ok(17), || ()).unwrap().0.unwrap_err();
         let path = format!("{:?}", tmp.path());
         assert!(err.to_string().contains(&path), "{err}");
     }

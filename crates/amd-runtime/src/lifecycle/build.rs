@@ -46,7 +46,7 @@ pub struct BuildOptions<'a> {
 ///
 /// # Errors
 /// With what libcontainer says, and the cause that it keeps to itself.
-pub fn build(
+pub fn build_from(
     dir: &ContainerDir,
     options: &BuildOptions<'_>,
     init: Init,

@@ -1,60 +1,40 @@
 //! `create`: from a bundle to a container whose program waits for `start`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::agent::AwaitedFilter;
 use super::born::build_at;
-use super::build::{BuildOptions, build};
+use super::build::{BuildError, BuildOptions, build_from};
 use super::causes::Causes;
+use super::create_options::CreateOptions;
+use super::devices::Devices;
 use super::joining::Joining;
 use super::limits::take_limits;
 use super::loopback;
 use super::named_namespaces::NamedNamespaces;
 use super::rights::must_be_in;
-use super::settle::{OnRecord, Settled};
+use super::settle::Settled;
 use super::specs::{tell_cgroup, without_devices, write_spec};
 use super::{ContainerId, Runtime, write_pid};
 use crate::additions::WithAdditions;
 use crate::cgroup::birth::Birthplace;
 use crate::cgroup::head_start::{self, HeadStart};
-use crate::cgroup::hidden::{Cover, Hidden};
+use crate::cgroup::hidden::Hidden;
 use crate::cgroup::resources::{Resources, Unsupported};
 use crate::cgroup::visit::{Visit, join};
 use crate::cgroup::{Cgroup, CgroupError};
 use crate::error::{Error, Result, chain};
 use crate::hooks::{self, HookState, Hooks, When};
 use crate::keyring::join_session;
-use crate::mounts::{self, Circumstances, Handover};
+use crate::mounts::{self, Announcement, GrantedNodes, Handover, Rootfs};
 use crate::process::exec::send_pidfd;
 use crate::process::{
-    Init, Plan, connect, descriptors, reset_affinity_of_init, set_limits, told, typed_spec,
+    Init, connect_to, descriptors, reset_affinity_of_init, set_limits, told, typed_spec,
 };
-use crate::seccomp;
 use crate::spec::{Bundle, has_new_namespace};
 use crate::state::{Liveness, Phase, ProcessRef};
-
-/// How a container is created.
-#[derive(Clone, Debug, Default)]
-pub struct CreateOptions {
-    /// File that gets the pid of the container's init.
-    pub pid_file: Option<PathBuf>,
-    /// Socket to which the terminal is sent; for a spec with `terminal` only.
-    pub console_socket: Option<PathBuf>,
-    /// Whether to chroot where pivot_root(2) is not possible.
-    pub no_pivot: bool,
-    /// How many descriptors from 3 on the program inherits.
-    pub preserve_fds: u32,
-    /// Socket to which a pidfd of the init is sent.
-    pub pidfd_socket: Option<PathBuf>,
-    /// Whether the standard streams of this process are for the container alone, and so
-    /// become its user's; not where they are a person's terminal.
-    pub give_stdio: bool,
-    /// Whether this process, and so the container, is to have a session keyring of the container's:
-    /// for programs with keys that it must not see.
-    pub new_keyring: bool,
-}
 
 impl Runtime {
     /// Creates the container `id` from the bundle at `bundle`, with the GPUs that its
@@ -86,62 +66,61 @@ impl Runtime {
         bundle: Bundle,
         options: &CreateOptions,
     ) -> Result<ProcessRef> {
-        check_terminal(bundle.terminal(), options.console_socket.is_some())?;
+        options.check_terminal(bundle.terminal())?;
         let mut settled = self.settle(id, bundle)?;
-        let plan = plan(&settled.spec, options)?;
-        if options.new_keyring {
-            join_session(id, plan.selinux.as_deref().unwrap_or_default())?;
-        }
         let hooks = Hooks::of(&settled.spec)?;
-        // libcontainer reads it so, and would name a line of a file that nobody knows.
-        let typed = typed_spec(&mut settled.spec)?;
-        let rest = without_devices(&mut settled.spec, &settled.additions)?;
-        let whole = std::mem::replace(&mut settled.spec, rest);
-        // Those of the spec are run by us.
-        settled.spec["hooks"] = Value::Null;
-        let joining = match settled.cgroup.is_none() {
-            true => Joining::Never(Cover::without_cgroup(id.as_str())?),
-            false if self.rootless.tolerates_missing_rules() => Joining::Early,
-            false => Joining::of(&whole, &hooks, &settled.cgroup, settled.unit.is_some()),
-        };
+        let joining = self.joining(&settled, &hooks)?;
         // Else it was begun as soon as this process was.
         let is_late = joining == Joining::Early && head_start::is_needless();
         let _head_start = is_late.then(HeadStart::take);
-        let circumstances = Circumstances {
-            rootfs: &settled.rootfs,
-            bundle: &settled.bundle,
-            granted_nodes: &settled.additions.nodes,
-            no_pivot: options.no_pivot,
-            init_file: joining.cover().map(|_| settled.dir.init_path()),
-            cgroup_cover: joining.cover_to_lift().map(Path::to_owned),
-            // Others may be able to make a cgroup, and not to move a process of theirs there.
-            cgroup_dirs: match &joining {
-                Joining::Born(_) => Vec::new(),
-                _ if self.rootless.tolerates_missing_rules() => Vec::new(),
-                _ => settled.cgroup.dirs().to_vec(),
-            },
-            stand_in: settled.dir.stand_in(),
-        };
-        let handover = mounts::hand_over(&mut settled.spec, &typed, circumstances)?;
+        // libcontainer reads it so, and would name a line of a file that nobody knows.
+        let typed = typed_spec(&mut settled.spec)?;
+        let rootfs = mounts::plan(
+            &settled.spec,
+            &typed,
+            self.circumstances(&settled, &joining, options.no_pivot),
+        )?;
 
-        let OnRecord {
-            mut record,
-            granted_nodes,
-            reservation,
-            unit_properties,
-        } = self.put_on_record(&mut settled)?;
+        let mut record = self.new_record(&settled)?;
         record.without_late_hooks = hooks.are_early();
+        let is_found_meanwhile = settled.can_find_devices_later()
+            && matches!(joining, Joining::Born(_))
+            && rootfs.as_ref().is_some_and(Rootfs::takes_late_nodes);
         let Settled {
             dir,
             mut undo,
             mut spec,
-            additions,
-            table,
+            rules,
+            request,
             cgroup,
             unit,
             ..
         } = settled;
-        let mut limits = take_limits(&mut spec)?;
+        let devices = match is_found_meanwhile {
+            true => None,
+            false => Some(self.take_devices(request.as_ref(), &mut spec, &rules, &mut record)?),
+        };
+        let plan = options.plan(&spec)?;
+        if options.new_keyring {
+            join_session(id, plan.selinux.as_deref().unwrap_or_default())?;
+        }
+        let additions = devices.as_ref().map(|devices| &devices.additions);
+        let mut told_spec = without_devices(&mut spec, additions)?;
+        // Those of the spec are run by us.
+        told_spec["hooks"] = Value::Null;
+        mounts::shorten_propagation(&mut told_spec);
+        let (nodes, announcement) = match additions {
+            Some(additions) => (GrantedNodes::Known(&additions.nodes), None),
+            None => {
+                let (nodes, announcement) = mounts::channel().map_err(Error::system("pipe"))?;
+                (GrantedNodes::ToCome(nodes), Some(announcement))
+            }
+        };
+        let handover = match rootfs {
+            Some(rootfs) => Some(rootfs.hand_over(&mut told_spec, &typed, nodes)?),
+            None => None,
+        };
+        let mut limits = take_limits(&mut told_spec)?;
         if cgroup.is_none() && limits != Resources::default() {
             return Err(CgroupError::LimitsWithoutCgroup.into());
         }
@@ -151,34 +130,33 @@ impl Runtime {
         let at_work = dir.set_to_work()?;
         let causes = Causes::new().map_err(Error::system("memfd_create"))?;
         let state = HookState::of(&record, 0, "creating");
-        let named = NamedNamespaces::take_from(&mut spec)?;
+        let named = NamedNamespaces::take_from(&mut told_spec)?;
         let place = hooks::create::Place {
             rootfs: &record.rootfs,
             home: named.home(),
         };
         let of_create = hooks::create::told(&hooks, &state, place, causes.file())?;
-        write_spec(&dir.spec_path(), &WithAdditions(&whole, &additions))?;
         if let Some(cover) = joining.cover() {
-            spec["linux"]["cgroupsPath"] = json!(cover.told());
+            told_spec["linux"]["cgroupsPath"] = json!(cover.told());
         }
         if let Some(dir) = cgroup.dirs().first().filter(|_| unit.is_some()) {
-            tell_cgroup(&mut spec, dir);
+            tell_cgroup(&mut told_spec, dir);
         }
-        write_spec(&dir.config_path(), &told(&spec, &of_create.hooks))?;
+        write_spec(&dir.config_path(), &told(&told_spec, &of_create.hooks))?;
         if let Some(filter) = &plan.filter {
             filter.write(&dir.filter_path())?;
         }
         let is_born = matches!(joining, Joining::Born(_));
         let late_limits = limits.take_those_of_builders(is_born);
-        let keeper = self.make_cgroup(&cgroup, unit.as_ref(), unit_properties, &limits, &table)?;
+        let table = devices.as_ref().map(|devices| &devices.table);
+        let keeper =
+            self.make_cgroup(&cgroup, unit.as_ref(), &record.annotations, &limits, table)?;
 
-        let console = match &options.console_socket {
-            Some(path) => {
-                let failed = Error::system(format!("cannot connect to {path:?}"));
-                Some(connect(path).map_err(failed)?)
-            }
-            None => None,
-        };
+        let console = options
+            .console_socket
+            .as_deref()
+            .map(connect_to)
+            .transpose()?;
         let rlimits = plan.rlimits.clone();
         let scheduling = plan.scheduling.clone();
         let preserve_fds = plan.preserved;
@@ -196,7 +174,7 @@ impl Runtime {
         let has_runtime_hooks = [When::Prestart, When::CreateRuntime]
             .iter()
             .any(|when| !hooks.at(*when).is_empty());
-        let visit = match has_runtime_hooks || !has_new_namespace(&whole, "cgroup") {
+        let visit = match has_runtime_hooks || !has_new_namespace(&spec, "cgroup") {
             true => None,
             false => Some(Visit::enter(cgroup.visited())?),
         };
@@ -209,28 +187,59 @@ impl Runtime {
             [dir, ..] if is_born => Some(Birthplace::open(dir)?),
             _ => None,
         };
-        let hidden = joining.cover().map(Hidden::enter).transpose()?;
-        let init = match &hidden {
-            Some(hidden) => init.without(&hidden.descriptors()),
-            None => init,
+        let copy = announcement.as_ref().map(Announcement::descriptor);
+        let build = || {
+            if let Some(copy) = copy {
+                // The kernel releases it, whatever it says.
+                let _ = descriptors::close(copy);
+            }
+            let failed = |err: &dyn std::error::Error| BuildError::new(chain(err));
+            let hidden = joining.cover().map(Hidden::enter).transpose();
+            let hidden = hidden.map_err(|err| failed(&err))?;
+            let init = match &hidden {
+                Some(hidden) => init.without(&hidden.descriptors()),
+                None => init,
+            };
+            let by_init = handover.as_ref().and_then(Handover::by_init);
+            let init = match by_init.zip(hidden.as_ref().map(Hidden::root)) {
+                Some((root, host)) => init.making(root, host),
+                None => init,
+            };
+            let _stay = named.enter().map_err(|err| failed(&err))?;
+            build_from(&dir, &options_of_build, init)
         };
-        let by_init = handover.as_ref().and_then(Handover::by_init);
-        let init = match by_init.zip(hidden.as_ref().map(Hidden::root)) {
-            Some((root, host)) => init.making(root, host),
-            None => init,
+        let meanwhile = || -> Result<Devices> {
+            let mut devices = match devices {
+                Some(devices) => devices,
+                None => {
+                    let devices =
+                        self.take_devices(request.as_ref(), &mut spec, &rules, &mut record)?;
+                    dir.save(&record)?;
+                    devices
+                }
+            };
+            if let Some(announcement) = announcement {
+                announcement.tell(&devices.additions.nodes);
+            }
+            write_spec(&dir.spec_path(), &WithAdditions(&spec, &devices.additions))?;
+            if is_born {
+                devices.load_program();
+            }
+            Ok(devices)
         };
-        let stay = named.enter()?;
-        let build = || build(&dir, &options_of_build, init);
-        let built = match &birthplace {
-            Some(birthplace) => build_at(birthplace, build),
-            None => Ok(build()),
+        let (built, devices) = match &birthplace {
+            Some(birthplace) => build_at(birthplace, build, meanwhile)?,
+            None => {
+                let devices = meanwhile()?;
+                (build(), Ok(devices))
+            }
         };
-        drop(stay);
+        // Where there are none, that is why the build failed.
+        let mut devices = devices?;
         let is_there = visit.is_some();
         drop(visit);
-        drop(hidden);
         drop(keeper);
-        let pid = built?.map_err(|err| err.or_of(handover.as_ref()))?;
+        let pid = built.map_err(|err| err.or_of(handover.as_ref()))?;
         let init = ProcessRef::of(pid)
             .ok_or_else(|| Error::Status(format!("container {id}: its init is gone")))?;
         drop(at_work);
@@ -267,63 +276,17 @@ impl Runtime {
         })?;
         reset_affinity_of_init(pid, &scheduling).map_err(|err| Error::Process(err.to_string()))?;
         set_limits(pid, &rlimits).map_err(|err| Error::Process(err.to_string()))?;
-        self.check_nodes(pid, &granted_nodes)?;
-        record.enforcement = self.enforce(id, pid, &table, !granted_nodes.is_empty())?;
+        self.check_nodes(pid, &devices.granted_nodes)?;
+        record.enforcement = self.enforce(id, pid, &mut devices)?;
         record.nodes_only = record.enforcement.is_none();
         record.phase = Phase::Created;
         if let Some(path) = &options.pidfd_socket {
-            let failed = Error::system(format!("cannot connect to {path:?}"));
-            send_pidfd(&connect(path).map_err(failed)?, init, "standard")?;
+            send_pidfd(&connect_to(path)?, init, "standard")?;
         }
         write_pid(options.pid_file.as_deref(), init)?;
         dir.save(&record)?;
-        self.hand_over(reservation, &record)?;
+        self.hand_over(devices.reservation, &record)?;
         undo.commit();
         Ok(init)
-    }
-}
-
-/// The plan for the init of a container with this spec.
-fn plan(spec: &Value, options: &CreateOptions) -> Result<Plan> {
-    // Sockets of systemd are behind the standard streams, before what is preserved.
-    let listen_fds = descriptors::listen_fds();
-    let preserved = listen_fds + options.preserve_fds;
-    descriptors::check_preserved(preserved).map_err(Error::Usage)?;
-    let filter = match &spec["linux"]["seccomp"] {
-        Value::Null => None,
-        profile => Some(seccomp::compiled(profile)?),
-    };
-    let mut plan = Plan::new(&spec["process"], spec, filter)?;
-    if listen_fds > 0 {
-        plan.set_variable("LISTEN_FDS", &listen_fds.to_string());
-        plan.set_variable("LISTEN_PID", "1");
-    }
-    Ok(plan.inheriting(preserved, options.give_stdio))
-}
-
-fn check_terminal(terminal: bool, console_socket: bool) -> Result<()> {
-    // runc's checkTerminal, word for word but for the name.
-    match (terminal, console_socket) {
-        (true, false) => Err(Error::Usage(
-            "cannot allocate tty if the container will be detached without setting console socket"
-                .into(),
-        )),
-        (false, true) => Err(Error::Usage(
-            "cannot use console socket if the container will not detach or allocate tty".into(),
-        )),
-        _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_terminal_and_a_socket_to_send_it_to_go_together() {
-        assert!(check_terminal(true, true).is_ok());
-        assert!(check_terminal(false, false).is_ok());
-        assert!(check_terminal(true, false).is_err());
-        assert!(check_terminal(false, true).is_err());
     }
 }

@@ -5,9 +5,13 @@ use std::path::Path;
 use libcgroups::common::{CgroupSetup, get_cgroup_setup};
 use serde_json::Value;
 
+use super::Runtime;
+use super::settle::Settled;
 use crate::cgroup::Cgroup;
 use crate::cgroup::hidden::Cover;
+use crate::error::Result;
 use crate::hooks::{Hooks, When};
+use crate::mounts::Circumstances;
 use crate::spec::{has_new_namespace, namespace};
 
 /// When the init of a container joins its cgroup.
@@ -69,6 +73,53 @@ impl Joining {
         match self {
             Self::Born(cover) | Self::Late(cover) => cover.top(),
             Self::Early | Self::Never(_) => None,
+        }
+    }
+}
+
+impl Runtime {
+    /// When the init of this container joins its cgroup.
+    ///
+    /// # Errors
+    /// Where it has no cgroup, and the host none of v2.
+    pub(super) fn joining(&self, settled: &Settled, hooks: &Hooks) -> Result<Joining> {
+        let cgroup = &settled.cgroup;
+        if cgroup.is_none() {
+            return Ok(Joining::Never(Cover::without_cgroup(
+                settled.dir.id().as_str(),
+            )?));
+        }
+        if self.rootless.tolerates_missing_rules() {
+            return Ok(Joining::Early);
+        }
+        Ok(Joining::of(
+            &settled.spec,
+            hooks,
+            cgroup,
+            settled.unit.is_some(),
+        ))
+    }
+
+    /// What there is to know of its root filesystem beside the spec.
+    pub(super) fn circumstances<'s>(
+        &self,
+        settled: &'s Settled,
+        joining: &Joining,
+        no_pivot: bool,
+    ) -> Circumstances<'s> {
+        Circumstances {
+            rootfs: &settled.rootfs,
+            bundle: &settled.bundle,
+            no_pivot,
+            init_file: joining.cover().map(|_| settled.dir.init_path()),
+            cgroup_cover: joining.cover_to_lift().map(Path::to_owned),
+            // Others may be able to make a cgroup, and not to move a process of theirs there.
+            cgroup_dirs: match joining {
+                Joining::Born(_) => Vec::new(),
+                _ if self.rootless.tolerates_missing_rules() => Vec::new(),
+                _ => settled.cgroup.dirs().to_vec(),
+            },
+            stand_in: settled.dir.stand_in(),
         }
     }
 }

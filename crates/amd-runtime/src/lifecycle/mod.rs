@@ -7,7 +7,9 @@ mod build;
 pub(crate) mod causes;
 mod checkpoint;
 mod create;
+mod create_options;
 mod delete;
+mod devices;
 mod events;
 mod exec;
 mod freeze;
@@ -34,7 +36,7 @@ use discovery::HostRoot;
 
 pub use crate::cgroup::stats::Stats;
 pub use build::BuildError;
-pub use create::CreateOptions;
+pub use create_options::CreateOptions;
 pub use events::{Notice, Watch};
 pub use exec::ExecOptions;
 pub use grant::Grant;

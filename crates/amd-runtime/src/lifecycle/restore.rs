@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::checkpoint::{io_error, open_dirs, request, succeeded};
 use super::limits::take_limits;
 use super::loopback;
-use super::settle::{OnRecord, Settled};
+use super::settle::Settled;
 use super::specs::write_spec;
 use super::{ContainerId, Runtime, write_pid};
 use crate::cgroup::resources::Unsupported;
@@ -54,7 +54,14 @@ impl Runtime {
         criu.check_version()?;
         refuse_cgroup_namespace(&bundle.spec)?;
         let mut settled = self.settle(id, bundle)?;
-        settled.additions.put_into(&mut settled.spec)?;
+        let mut record = self.new_record(&settled)?;
+        let mut devices = self.take_devices(
+            settled.request.as_ref(),
+            &mut settled.spec,
+            &settled.rules,
+            &mut record,
+        )?;
+        devices.additions.put_into(&mut settled.spec)?;
         let typed = typed_spec(&mut settled.spec)?;
         let spec = settled.spec.clone();
         let hooks = Hooks::of(&spec)?;
@@ -63,18 +70,11 @@ impl Runtime {
             Value::Null => None,
             profile => Some(seccomp::compiled(profile)?),
         };
-        let OnRecord {
-            mut record,
-            granted_nodes,
-            mut reservation,
-            unit_properties,
-        } = self.put_on_record(&mut settled)?;
         record.without_late_hooks = hooks.are_early();
         let Settled {
             dir,
             mut undo,
             spec: mut told,
-            table,
             cgroup,
             unit,
             rootfs,
@@ -91,7 +91,13 @@ impl Runtime {
         }
         // Those would count CRIU's processes, too.
         let tasks = limits.take_those_of_builders(false);
-        let keeper = self.make_cgroup(&cgroup, unit.as_ref(), unit_properties, &limits, &table)?;
+        let keeper = self.make_cgroup(
+            &cgroup,
+            unit.as_ref(),
+            &record.annotations,
+            &limits,
+            Some(&devices.table),
+        )?;
 
         make_mount_points(&typed, &rootfs, &bundle)?;
         let root = dir.path().join(ROOT);
@@ -148,16 +154,15 @@ impl Runtime {
                     }
                     Cgroup::of(&record).set_limits(&tasks, Unsupported::Warn)?;
                     loopback::bring_up(&spec, pid)?;
-                    self.check_nodes(pid, &granted_nodes)?;
-                    record.enforcement =
-                        self.enforce(id, pid, &table, !granted_nodes.is_empty())?;
+                    self.check_nodes(pid, &devices.granted_nodes)?;
+                    record.enforcement = self.enforce(id, pid, &mut devices)?;
                     record.nodes_only = record.enforcement.is_none();
                     record.phase = Phase::Started;
                     write_pid(options.pid_file.as_deref(), init)?;
                     dir.save(&record)?;
                     // Not later: a restore that is killed leaves a container that runs, and has
                     // its GPUs.
-                    self.hand_over(reservation.take(), &record)?;
+                    self.hand_over(devices.reservation.take(), &record)?;
                 }
                 "orphan-pts-master" => {
                     if let (Some(path), Some(terminal)) = (&options.console_socket, notice.terminal)

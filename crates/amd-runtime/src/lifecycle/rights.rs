@@ -7,11 +7,12 @@ use std::path::Path;
 use discovery::edits::DeviceNode;
 use libcgroups::common::{CgroupSetup, get_cgroup_setup};
 
+use super::devices::Devices;
 use super::grant::Grant;
 use super::{ContainerId, Runtime};
 use crate::cgroup::systemd::Unit;
 use crate::cgroup::{Cgroup, CgroupError, fs_driver_cgroup};
-use crate::device_cgroup::{DeviceTable, Enforcement, enforce};
+use crate::device_cgroup::{Enforcement, enforce};
 use crate::error::{Error, Result, chain};
 use crate::mounts::granted_nodes::ContainerRoot;
 
@@ -75,23 +76,22 @@ impl Runtime {
     }
 
     /// Enforces the device rules of a container. Returns `None` where that is not possible for a
-    /// container that needs none, see [`crate::rootless`]; `with_gpus` then deserves a warning.
+    /// container that needs none, see [`crate::rootless`]; one with GPUs then deserves a warning.
     pub(super) fn enforce(
         &self,
         id: &ContainerId,
         pid: i32,
-        table: &DeviceTable,
-        with_gpus: bool,
+        devices: &mut Devices,
     ) -> Result<Option<Enforcement>> {
-        match enforce(pid, table) {
+        match enforce(pid, &devices.table, devices.program.take()) {
             Err(err) if self.rootless.tolerates_missing_rules() => {
                 let message = format!(
                     "container {id} is rootless, and its device rules are not enforced: it can use \
                      the device nodes that are mounted into it, and can make no others"
                 );
-                match with_gpus {
-                    true => tracing::warn!("{message}"),
-                    false => tracing::debug!("{message}"),
+                match devices.granted_nodes[..] {
+                    [] => tracing::debug!("{message}"),
+                    _ => tracing::warn!("{message}"),
                 }
                 tracing::debug!("{}", chain(&err));
                 Ok(None)

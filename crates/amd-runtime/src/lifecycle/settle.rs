@@ -1,25 +1,21 @@
-//! What `create` and `restore` have in common: from a bundle to a container that has its id, its
-//! GPUs and the place of its cgroup, all of it on record, and nothing built.
+//! What `create` and `restore` have in common: from a bundle to a container that has its id and the
+//! place of its cgroup, and nothing built; and how it gets its GPUs.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use chrono::Utc;
-use discovery::edits::DeviceNode;
-use gpu_tracker::Reservation;
+use discovery::selection::Request;
 use libcgroups::common::{CgroupSetup, get_cgroup_setup};
 use serde_json::Value;
 
-use super::grant::Grant;
 use super::undo::{Undo, recover};
 use super::{ContainerId, Runtime};
-use crate::additions::Additions;
 use crate::cgroup::resources::{Resources, Unsupported};
-use crate::cgroup::systemd::{Keeper, Property, Unit, properties_of};
+use crate::cgroup::systemd::{Keeper, Unit, properties_of};
 use crate::cgroup::{Cgroup, CgroupError};
-use crate::device_cgroup::{DeviceCgroupError, DeviceRule, DeviceTable, prepare, rules_from_spec};
+use crate::device_cgroup::{DeviceRule, DeviceTable, prepare, rules_from_spec};
 use crate::error::{Error, Result};
-use crate::inject::additions;
 use crate::mounts::cgroup_v1::show_own_v1;
 use crate::request;
 use crate::rootless::translate_mappings;
@@ -31,37 +27,36 @@ use crate::state::{ContainerDir, GpusOnRecord, Phase, ProcessRef, Record};
 pub(super) struct Settled {
     pub dir: ContainerDir,
     pub undo: Undo,
-    /// The effective spec, but for the nodes and rules of GPUs.
+    /// The effective spec, without the GPUs.
     pub spec: Value,
-    /// Those.
-    pub additions: Additions,
-    /// What the container may use, by the rules of both.
-    pub table: DeviceTable,
+    /// Its device rules.
+    pub rules: Vec<DeviceRule>,
+    /// The GPUs that it asks for.
+    pub request: Option<Request>,
     pub cgroup: Cgroup,
     pub unit: Option<Unit>,
     /// The directory of the bundle, and its root filesystem.
     pub bundle: PathBuf,
     pub rootfs: PathBuf,
     id: ContainerId,
-    /// The rules of the spec.
-    rules: Vec<DeviceRule>,
-    grant: Option<Grant>,
 }
 
-/// What is on record of a container that is about to be built.
-pub(super) struct OnRecord {
-    pub record: Record,
-    pub granted_nodes: Vec<DeviceNode>,
-    pub reservation: Option<Reservation>,
-    /// What annotations ask of the unit.
-    pub unit_properties: Vec<Property>,
+impl Settled {
+    /// Whether its devices make no difference to what is to be known before it is built: GPUs that
+    /// are yet to be found, and a process without need of their groups. systemd is told of all rules
+    /// before.
+    pub fn can_find_devices_later(&self) -> bool {
+        let user = &self.spec["process"]["user"]["uid"];
+        let is_root = user.is_null() || *user == 0;
+        self.request.is_some() && self.unit.is_none() && is_root
+    }
 }
 
 impl Runtime {
-    /// Claims the id, selects the GPUs and makes the spec the effective one.
+    /// Claims the id and makes the spec the effective one.
     ///
     /// # Errors
-    /// Where the id is in use, the spec is refused, a GPU is not there, or the cgroup is in use.
+    /// Where the id is in use, the spec is refused, or the cgroup is in use.
     pub(super) fn settle(&self, id: &ContainerId, bundle: Bundle) -> Result<Settled> {
         let (dir, lock) = self.root.claim(id)?;
         if let Some(leftover) = dir.leftover() {
@@ -71,23 +66,13 @@ impl Runtime {
         dir.clear()?;
         let undo = Undo::new(dir.clone(), lock);
 
-        let grant = match request::of_spec(&bundle.spec, &self.settings.gpus) {
-            Some(request) => Grant::for_request(&request, &self.host, &self.settings.gpus)?,
-            None => None,
-        };
+        let request = request::of_spec(&bundle.spec, &self.settings.gpus);
         let named_cgroup = !cgroups_path(&bundle.spec).is_empty();
         let mut spec = effective(bundle.spec, id, &bundle.rootfs, self.systemd_cgroup)?;
         if self.rootless.tolerates_missing_rules() {
             translate_mappings(&mut spec)?;
         }
         let rules = canonical_rules(&mut spec)?;
-        let mut of_gpus = Additions::default();
-        if let Some(grant) = &grant {
-            of_gpus = additions(&mut spec, &grant.edits, &self.gids_of(grant))?;
-        }
-        // Rules that contradict each other are refused before anything is built.
-        let all = [&rules[..], &of_gpus.rules].concat();
-        let table = DeviceTable::of_container(&all).map_err(DeviceCgroupError::from)?;
         let cgroups_path = PathBuf::from(cgroups_path(&spec));
         let (cgroup, unit) = self.cgroup_of(&cgroups_path, named_cgroup)?;
         cgroup.must_be_empty()?;
@@ -103,45 +88,26 @@ impl Runtime {
             dir,
             undo,
             spec,
-            additions: of_gpus,
-            table,
             rules,
+            request,
             cgroup,
             unit,
-            grant,
         })
     }
 
-    /// Puts the container on record, and its GPUs.
+    /// The record of a container that is about to be built.
     ///
     /// # Errors
-    /// Where a GPU is another container's alone.
-    pub(super) fn put_on_record(&self, settled: &mut Settled) -> Result<OnRecord> {
+    /// Where /proc is not mounted.
+    pub(super) fn new_record(&self, settled: &Settled) -> Result<Record> {
         let mut record = new_record(settled)?;
         record.systemd_cgroup = self.systemd_cgroup;
-        let gpus = self.gpus_of(settled.grant.as_ref(), &settled.spec, &settled.rules)?;
-        let mut granted_nodes = Vec::new();
-        if let Some(grant) = settled.grant.take() {
-            record.gpu_gids = self.gids_of(&grant);
-            let failed = |err: serde_json::Error| Error::Status(err.to_string());
-            record.gpus = GpusOnRecord::of(&grant.gpus).map_err(failed)?;
-            granted_nodes = grant.edits.device_nodes;
-        }
-        let unit_properties = match &settled.unit {
-            Some(_) => properties_of(&record.annotations).map_err(CgroupError::from)?,
-            None => Vec::new(),
-        };
-        let reservation = self.reserve(&record, gpus)?;
-        Ok(OnRecord {
-            record,
-            granted_nodes,
-            reservation,
-            unit_properties,
-        })
+        Ok(record)
     }
 
-    /// Makes the cgroup, by itself or as a unit of systemd with these properties, with its limits
-    /// and device rules. What is returned keeps the unit until somebody else is in it.
+    /// Makes the cgroup, by itself or as a unit of systemd with what annotations ask of it, with its
+    /// limits and, where they are known, as they must be for a unit, its device rules. What is returned
+    /// keeps the unit until somebody else is in it.
     ///
     /// # Errors
     /// Where a part of it cannot be made.
@@ -149,12 +115,13 @@ impl Runtime {
         &self,
         cgroup: &Cgroup,
         unit: Option<&Unit>,
-        properties: Vec<Property>,
+        annotations: &BTreeMap<String, String>,
         limits: &Resources,
-        table: &DeviceTable,
+        table: Option<&DeviceTable>,
     ) -> Result<Option<Keeper>> {
-        let keeper = match unit {
-            Some(unit) => {
+        let keeper = match unit.zip(table) {
+            Some((unit, table)) => {
+                let properties = properties_of(annotations).map_err(CgroupError::from)?;
                 let started = unit.start(properties, limits, table);
                 Some(started.map_err(CgroupError::from)?)
             }
@@ -165,7 +132,9 @@ impl Runtime {
         };
         cgroup.set_limits(limits, Unsupported::Warn)?;
         // Where it is an error that they cannot be written; else `enforce` tries, and warns.
-        if !self.rootless.tolerates_missing_rules() {
+        if let Some(table) = table
+            && !self.rootless.tolerates_missing_rules()
+        {
             prepare(cgroup.dirs(), table)?;
         }
         Ok(keeper)

@@ -15,14 +15,16 @@ use crate::state::{ContainerDir, Record, write_atomically};
 
 /// A copy of a spec without its device nodes and rules, for libcontainer, which has no part in them:
 /// 64 GPUs are 129 of each, nine tenths of the spec. Where libcontainer makes the root filesystem,
-/// in its caller's mount namespace, it makes the nodes, and has them, and the additions.
+/// in its caller's mount namespace, it makes the nodes, and has them, and the additions, which are known there.
 ///
 /// # Errors
 /// Where a field on the way to a list of devices is of the wrong type.
-pub(super) fn without_devices(spec: &mut Value, additions: &Additions) -> Result<Value> {
+pub(super) fn without_devices(spec: &mut Value, additions: Option<&Additions>) -> Result<Value> {
     if namespace(spec, "mount").is_none() {
         let mut copy = spec.clone();
-        additions.put_into(&mut copy)?;
+        if let Some(additions) = additions {
+            additions.put_into(&mut copy)?;
+        }
         return Ok(copy);
     }
     let lists = ["/linux/devices", "/linux/resources/devices"];
@@ -106,7 +108,7 @@ mod tests {
             "namespaces": [{"type": "mount"}],
         }});
         let mut spec = whole.clone();
-        let copy = without_devices(&mut spec, &Additions::default()).unwrap();
+        let copy = without_devices(&mut spec, None).unwrap();
         assert_eq!(spec, whole);
         assert_eq!(
             copy,
@@ -117,7 +119,7 @@ mod tests {
             }})
         );
         let mut none = json!({"linux": {"namespaces": [{"type": "mount"}]}, "process": {}});
-        let copy = without_devices(&mut none, &Additions::default()).unwrap();
+        let copy = without_devices(&mut none, None).unwrap();
         assert_eq!(copy, none);
     }
 
@@ -135,7 +137,7 @@ mod tests {
                 Access::ALL,
             )],
         };
-        let copy = without_devices(&mut spec, &additions).unwrap();
+        let copy = without_devices(&mut spec, Some(&additions)).unwrap();
         assert_eq!(copy["linux"]["devices"], spec["linux"]["devices"]);
         assert_eq!(copy["linux"]["resources"]["devices"][0]["minor"], 128);
     }

@@ -26,6 +26,7 @@ use nix::unistd::{chdir, chroot, fchdir, pivot_root};
 use super::enter::inside;
 use super::error::{Result, Step, at};
 use super::handover::uncover;
+use super::late_nodes::NodesToCome;
 use super::plan::Plan;
 use super::protect;
 use super::root::Root;
@@ -43,6 +44,8 @@ pub struct ByInit {
     read_only: bool,
     /// What libcontainer is told is the root: an empty directory, and not in the container.
     told: PathBuf,
+    /// The nodes that are not in the plan.
+    to_come: Option<NodesToCome>,
 }
 
 impl ByInit {
@@ -61,13 +64,19 @@ impl ByInit {
     ///
     /// # Errors
     /// Where that directory cannot be made.
-    pub fn new(spec: &Spec, plan: Plan, told: &Path) -> io::Result<Self> {
+    pub fn new(
+        spec: &Spec,
+        plan: Plan,
+        told: &Path,
+        to_come: Option<NodesToCome>,
+    ) -> io::Result<Self> {
         std::fs::create_dir(told)?;
         let root = spec.root().as_ref();
         Ok(Self {
             plan,
             read_only: root.and_then(|root| root.readonly()) == Some(true),
             told: told.to_owned(),
+            to_come,
         })
     }
 
@@ -117,6 +126,9 @@ impl ByInit {
         if plan.propagation & libc::MS_UNBINDABLE != 0 {
             let done = mount(NONE, "/", NONE, MsFlags::MS_UNBINDABLE, NONE);
             done.step(|| "make the root unbindable".into())?;
+        }
+        if let Some(nodes) = &self.to_come {
+            nodes.make(plan.label.as_deref())?;
         }
         if self.read_only {
             make_read_only().step(|| "make the root read-only".into())?;

@@ -29,12 +29,12 @@ const LINKS: [(&str, &str); 4] = [
     ("/dev/stderr", "/proc/self/fd/2"),
 ];
 
-/// Makes the nodes and the links. Where nodes cannot be made, in a user namespace, they are
-/// bind mounts of the host's.
+/// Makes the nodes. Where they cannot be made, in a user namespace, they are bind mounts of the
+/// host's.
 ///
 /// # Errors
 /// Names the first that cannot be made.
-pub fn populate(
+pub fn make_nodes(
     root: &Root,
     sources: &Sources,
     devices: &[Device],
@@ -63,7 +63,15 @@ pub fn populate(
             made => made.step(|| at("create device node", &device.path))?,
         }
     }
-    drop(maker);
+    Ok(())
+}
+
+/// Makes the links that every container has.
+///
+/// # Errors
+/// Names the first that cannot be made.
+pub fn make_links(root: &Root) -> Result<()> {
+    let mut parents = Parents::of(root);
     let ptmx = Path::new("/dev/ptmx");
     let (dev, name) = parents.get(ptmx).step(|| at("make", ptmx))?;
     match unlinkat(&dev.dir, name, UnlinkatFlags::NoRemoveDir) {

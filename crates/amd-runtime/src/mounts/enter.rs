@@ -206,13 +206,9 @@ pub fn inside(plan: &Plan, sources: &Sources, own_cgroup: Option<PathBuf>) -> Re
         mounter.mount(mount)?;
     }
     if let Some(nodes) = &plan.devices {
-        devices::populate(
-            &root,
-            sources,
-            nodes,
-            plan.has_user_namespace(),
-            mounter.label,
-        )?;
+        let user_namespace = plan.has_user_namespace();
+        devices::make_nodes(&root, sources, nodes, user_namespace, mounter.label)?;
+        devices::make_links(&root)?;
     }
     protect::must_have_dev_null(&root)?;
     make_cwd(&root, &plan.cwd)?;

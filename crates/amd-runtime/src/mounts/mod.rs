@@ -24,7 +24,7 @@
 //! by_init   no step: the container's init
 //! root      paths in a root filesystem that nobody trusts
 //! attach    a mount (attributes: its flags, pure; sources: the host's tree; copy_up)
-//! devices, no_pivot    what follows the mounts, in this order
+//! devices, no_pivot    what follows the mounts, in this order (late_nodes: and what is not known then)
 //! console, finish    what comes last, in the container's init (finish: sysctl, protect)
 //! cgroup_v1, granted_nodes    before: what a v1 mount shows; after: is a GPU's node it?
 //! ```
@@ -45,6 +45,7 @@ pub mod external;
 mod finish;
 pub mod granted_nodes;
 mod handover;
+mod late_nodes;
 mod no_pivot;
 mod node_server;
 pub mod options;
@@ -67,6 +68,7 @@ pub use by_init::ByInit;
 pub use console::mount_console;
 pub use finish::Finish;
 pub use handover::Handover;
+pub use late_nodes::{Announcement, NodesToCome, channel};
 
 pub(crate) use enter::main as step;
 
@@ -82,8 +84,6 @@ pub struct Circumstances<'a> {
     pub rootfs: &'a Path,
     /// The directory of its bundle.
     pub bundle: &'a Path,
-    /// The nodes of its GPUs that are not in its spec.
-    pub granted_nodes: &'a [DeviceNode],
     /// Whether the host's mounts will stay below its root.
     pub no_pivot: bool,
     /// Where its init is put on record, for one that is in no cgroup while it is built.
@@ -96,18 +96,29 @@ pub struct Circumstances<'a> {
     pub stand_in: PathBuf,
 }
 
-/// Takes the root filesystem of `spec` over from libcontainer. `typed` is the same spec. `None` for
-/// a container in its caller's mount namespace.
+/// The nodes of a container's GPUs that are not in its spec.
+#[derive(Debug)]
+pub enum GrantedNodes<'a> {
+    /// These.
+    Known(&'a [DeviceNode]),
+    /// Those that its init will be told of. Only where [`Rootfs::takes_late_nodes`] says so.
+    ToCome(NodesToCome),
+}
+
+/// A root filesystem as it is to be.
+#[derive(Debug)]
+pub struct Rootfs {
+    plan: Plan,
+    stand_in: PathBuf,
+}
+
+/// The root filesystem of `spec`. `typed` is the same spec. `None` for a container in its caller's
+/// mount namespace.
 ///
 /// # Errors
 /// Where runc would refuse a mount, and where the program cannot be called again
 /// ([`reentry::is_ready`]).
-pub fn hand_over(
-    spec: &mut Value,
-    typed: &Spec,
-    container: Circumstances<'_>,
-) -> Result<Option<Handover>> {
-    shorten_propagation(spec);
+pub fn plan(spec: &Value, typed: &Spec, container: Circumstances<'_>) -> Result<Option<Rootfs>> {
     if namespace(spec, "mount").is_none() {
         return Ok(None);
     }
@@ -118,32 +129,63 @@ pub fn hand_over(
                 .into(),
         ));
     }
-    let mut plan = Plan {
-        no_pivot: container.no_pivot,
-        init_file: container.init_file,
-        cgroup_cover: container.cgroup_cover,
-        cgroup_dirs: container.cgroup_dirs,
-        ..Plan::of(typed, container.rootfs, container.bundle)?
-    };
-    if let Some(devices) = &mut plan.devices {
-        devices.extend(container.granted_nodes.iter().map(Device::granted));
-    }
-    let finish = Finish::of(typed.linux().as_ref(), &plan);
-    let handover = if ByInit::is_possible(&plan) {
-        let stand_in = &container.stand_in;
-        let root = ByInit::new(typed, plan, stand_in)
-            .map_err(Error::system(format!("cannot make {stand_in:?}")))?;
-        Handover::to_init(root, finish)
-    } else {
-        Handover::to_step(&plan, finish).map_err(Error::system("cannot make a memfd"))?
-    };
-    handover.take_over(spec)?;
-    Ok(Some(handover))
+    Ok(Some(Rootfs {
+        plan: Plan {
+            no_pivot: container.no_pivot,
+            init_file: container.init_file,
+            cgroup_cover: container.cgroup_cover,
+            cgroup_dirs: container.cgroup_dirs,
+            ..Plan::of(typed, container.rootfs, container.bundle)?
+        },
+        stand_in: container.stand_in,
+    }))
 }
 
-/// libcontainer knows `private` and takes it for `rprivate`; runc takes that as well, and
+impl Rootfs {
+    /// Whether it can be made before all nodes are known.
+    pub fn takes_late_nodes(&self) -> bool {
+        self.plan.devices.is_some() && ByInit::is_possible(&self.plan)
+    }
+
+    /// Takes it over from libcontainer, which is told of `spec`. `typed` is the spec that it was
+    /// planned by.
+    ///
+    /// # Errors
+    /// Where a field is of the wrong type, and where a file for it cannot be made.
+    pub fn hand_over(
+        self,
+        spec: &mut Value,
+        typed: &Spec,
+        nodes: GrantedNodes<'_>,
+    ) -> Result<Handover> {
+        let Self { mut plan, stand_in } = self;
+        let to_come = match nodes {
+            GrantedNodes::Known(nodes) => {
+                if let Some(devices) = &mut plan.devices {
+                    devices.extend(nodes.iter().map(Device::granted));
+                }
+                None
+            }
+            GrantedNodes::ToCome(to_come) => Some(to_come),
+        };
+        let finish = Finish::of(typed.linux().as_ref(), &plan);
+        let handover = if ByInit::is_possible(&plan) {
+            let root = ByInit::new(typed, plan, &stand_in, to_come)
+                .map_err(Error::system(format!("cannot make {stand_in:?}")))?;
+            Handover::to_init(root, finish)
+        } else {
+            Handover::to_step(&plan, finish).map_err(Error::system("cannot make a memfd"))?
+        };
+        handover.take_over(spec)?;
+        Ok(handover)
+    }
+}
+
+/// Words the propagation of the root in `spec` as libcontainer, which is told of it, knows it.
+///
+/// It knows `private` and takes it for `rprivate`; runc takes that as well, and
 /// nothing for the default. What is recursive is left to `enter`.
-fn shorten_propagation(spec: &mut Value) {
+pub fn shorten_propagation(spec: &mut Value) {
     if let Some(Value::String(name)) = spec.pointer_mut("/linux/rootfsPropagation") {
         let known = options::propagation(name).is_some();
         if known && let Some(plain) = name.strip_prefix('r') {

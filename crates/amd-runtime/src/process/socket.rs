@@ -11,6 +11,7 @@ use nix::cmsg_space;
 use nix::fcntl::OFlag;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, recvmsg, sendmsg};
 
+use crate::error::{Error, Result};
 use crate::path_fd;
 
 /// Connects to the socket at `path`, which can be longer than the 108 bytes that an
@@ -21,6 +22,14 @@ use crate::path_fd;
 pub fn connect(path: &Path) -> io::Result<UnixStream> {
     let (_dir, short) = short(path)?;
     UnixStream::connect(short)
+}
+
+/// As [`connect`], to a socket that somebody asked for.
+///
+/// # Errors
+/// Names the socket.
+pub fn connect_to(path: &Path) -> Result<UnixStream> {
+    connect(path).map_err(Error::system(format!("cannot connect to {path:?}")))
 }
 
 /// Receives at `path`, of any length, what [`send_to`] sends there.

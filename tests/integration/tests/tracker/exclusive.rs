@@ -6,6 +6,7 @@ use integration::mi300x::minors;
 use integration::require;
 use integration::runtime::Runtime;
 use integration::spec::Spec;
+use serde_json::json;
 
 use crate::fixture::{RUN, SETTINGS, status, write};
 use crate::fixture::{assert_in_use, bundle, ctk, exists, holders, host, host_with_exclusive};
@@ -144,6 +145,32 @@ fn containers_that_have_gpus_by_their_nodes_are_seen_and_refused_as_well() {
     runtime.up(&both);
     assert_eq!(holders(&host, 1), ["both"]);
     assert_eq!(holders(&host, 2), ["both"]);
+}
+
+#[test]
+fn a_privileged_container_has_the_gpus_whose_nodes_are_in_its_spec() {
+    let Some(host) = host_with_exclusive("1") else {
+        return;
+    };
+    let runtime = Runtime::under_test(&host);
+    let privileged = |id: &str| {
+        let spec = Spec::docker()
+            .device("/dev/dri/renderD136", 226, 136)
+            .set(
+                "/linux/resources/devices",
+                json!([{"allow": true, "access": "rwm"}]),
+            )
+            .args(&["sleep", "1000"]);
+        Bundle::new(&host, id, spec)
+    };
+    runtime.up(&privileged("privileged"));
+    assert_eq!(holders(&host, 1), ["privileged"]);
+    assert_in_use(
+        runtime.create(&bundle(&host, "env", "1")),
+        "1",
+        "privileged",
+    );
+    assert_in_use(runtime.create(&privileged("other")), "1", "privileged");
 }
 
 #[test]

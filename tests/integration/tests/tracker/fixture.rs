@@ -8,7 +8,7 @@ use std::process::Command;
 
 use integration::binary;
 use integration::bundle::Bundle;
-use integration::host::{Cgroups, SimulatedHost};
+use integration::host::SimulatedHost;
 use integration::mi300x;
 use integration::outcome::Outcome;
 use integration::require;
@@ -23,7 +23,7 @@ pub const RUN: &str = "/run/amd-gpu-tracker";
 
 /// A host of eight GPUs, where the machine can have one.
 pub fn host() -> Option<SimulatedHost> {
-    require::host(mi300x::PRESET, Cgroups::V1)
+    require::host(mi300x::PRESET, crate::CGROUPS)
 }
 
 /// One on which the tracker is on, and these GPUs are exclusive.

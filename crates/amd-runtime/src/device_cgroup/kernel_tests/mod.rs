@@ -232,7 +232,7 @@ fn assert_cgroups_that_hold_the_caller_are_refused() {
     let own = DevicesCgroup::of_process(own_pid).unwrap().dir;
     let beside = Inside::of(own.parent().unwrap());
     for pid in [own_pid, beside.pid()] {
-        let error = enforce(pid, &table(GPU)).unwrap_err();
+        let error = enforce(pid, &table(GPU), None).unwrap_err();
         assert!(
             matches!(error, DeviceCgroupError::SharedCgroup { .. }),
             "{error}"

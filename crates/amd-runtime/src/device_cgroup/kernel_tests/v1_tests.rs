@@ -50,7 +50,7 @@ fn rules_are_enforced_in_a_cgroup_that_was_open() {
     let Some(root) = v1_root() else { return };
     let cgroup = TestCgroup::below(&root);
     let mut inside = Inside::of(&cgroup.0);
-    let enforcement = enforce(inside.pid(), &table(GPU)).unwrap();
+    let enforcement = enforce(inside.pid(), &table(GPU), None).unwrap();
     assert_eq!(
         enforcement,
         Enforcement {
@@ -67,7 +67,7 @@ fn rules_that_were_changed_are_noticed_and_put_right() {
     let Some(root) = v1_root() else { return };
     let cgroup = TestCgroup::below(&root);
     let inside = Inside::of(&cgroup.0);
-    let enforcement = enforce(inside.pid(), &table(GPU)).unwrap();
+    let enforcement = enforce(inside.pid(), &table(GPU), None).unwrap();
     let verify = || verify(inside.pid(), &table(GPU), &enforcement);
 
     v1::write(&cgroup.0, &rules(&["allow c 226:* r", "deny c 226:128 wm"])).unwrap();
@@ -75,7 +75,7 @@ fn rules_that_were_changed_are_noticed_and_put_right() {
     let expected = "`c 226:* r` is too much, `c 226:128 wm` is missing";
     assert!(message.ends_with(expected), "{message}");
 
-    enforce(inside.pid(), &table(GPU)).unwrap();
+    enforce(inside.pid(), &table(GPU), None).unwrap();
     verify().unwrap();
 
     v1::write(&cgroup.0, &[DeviceRule::ALLOW_ALL]).unwrap();
@@ -91,6 +91,7 @@ fn exceptions_of_a_deny_list_are_enforced() {
     enforce(
         inside.pid(),
         &table(&["allow a *:* rwm", "deny c 226:129 rw"]),
+        None,
     )
     .unwrap();
     inside.node("denied", "226", "129");
@@ -106,7 +107,7 @@ fn the_parent_cgroup_has_the_last_word() {
     v1::write(&parent.0, &rules(&["deny a *:* rwm", "allow c 1:* rwm"])).unwrap();
     let cgroup = TestCgroup::below(&parent.0);
     let inside = Inside::of(&cgroup.0);
-    let error = enforce(inside.pid(), &table(GPU)).unwrap_err();
+    let error = enforce(inside.pid(), &table(GPU), None).unwrap_err();
     assert!(matches!(error, DeviceCgroupError::Write(_)), "{error}");
     assert!(error.hint().unwrap().contains("cgroup above"));
 }

@@ -9,7 +9,7 @@ fn a_program_decides_over_every_open_and_mknod() {
     let Some(root) = v2_root() else { return };
     let cgroup = TestCgroup::below(&root);
     let mut inside = Inside::of(&cgroup.0);
-    v2::attach(cgroup.open().as_fd(), &table(GPU)).unwrap();
+    v2::attach(cgroup.open().as_fd(), &Program::load(&table(GPU)).unwrap()).unwrap();
     assert_only_226_128_is_granted(&mut inside);
 }
 
@@ -20,7 +20,7 @@ fn accesses_are_told_apart() {
     let mut inside = Inside::of(&cgroup.0);
     let list = rules(&["allow c 226:128 r", "allow c 226:129 w", "allow b *:* m"]);
     let table = DeviceTable::from_rules(&list).unwrap();
-    v2::attach(cgroup.open().as_fd(), &table).unwrap();
+    v2::attach(cgroup.open().as_fd(), &Program::load(&table).unwrap()).unwrap();
     inside.node("reading", "226", "128");
     inside.node("writing", "226", "129");
     for (command, expected) in [
@@ -42,7 +42,7 @@ fn a_deny_list_denies_its_exceptions() {
     let cgroup = TestCgroup::below(&root);
     let mut inside = Inside::of(&cgroup.0);
     let table = table(&["allow a *:* rwm", "deny c 226:129 w"]);
-    v2::attach(cgroup.open().as_fd(), &table).unwrap();
+    v2::attach(cgroup.open().as_fd(), &Program::load(&table).unwrap()).unwrap();
     inside.node("denied", "226", "129");
     inside.node("other", "226", "128");
     assert_eq!(inside.answer(": <denied"), "ENXIO");
@@ -95,8 +95,8 @@ fn a_detached_program_is_missed() {
     let Some(root) = v2_root() else { return };
     let cgroup = TestCgroup::below(&root);
     let dir = cgroup.open();
-    let gpu = v2::attach(dir.as_fd(), &table(GPU)).unwrap();
-    let other = v2::attach(dir.as_fd(), &table(&[])).unwrap();
+    let gpu = v2::attach(dir.as_fd(), &Program::load(&table(GPU)).unwrap()).unwrap();
+    let other = v2::attach(dir.as_fd(), &Program::load(&table(&[])).unwrap()).unwrap();
     assert_ne!(gpu.tag, other.tag);
     v2::verify(dir.as_fd(), &gpu).unwrap();
     v2::detach(dir.as_fd(), &gpu).unwrap();
@@ -110,7 +110,7 @@ fn another_program_under_the_same_id_is_noticed() {
     let Some(root) = v2_root() else { return };
     let cgroup = TestCgroup::below(&root);
     let dir = cgroup.open();
-    let program = v2::attach(dir.as_fd(), &table(GPU)).unwrap();
+    let program = v2::attach(dir.as_fd(), &Program::load(&table(GPU)).unwrap()).unwrap();
     let recorded = ProgramRef {
         tag: "0123456789abcdef".to_string(),
         ..program
@@ -147,7 +147,7 @@ fn rules_are_enforced_for_the_cgroup_of_a_process() {
     }
     let cgroup = TestCgroup::below(Path::new("/sys/fs/cgroup"));
     let mut inside = Inside::of(&cgroup.0);
-    let enforcement = enforce(inside.pid(), &table(GPU)).unwrap();
+    let enforcement = enforce(inside.pid(), &table(GPU), None).unwrap();
     assert_eq!(enforcement.cgroup, cgroup.0);
     assert!(matches!(enforcement.by, EnforcedBy::V2(_)));
     assert_only_226_128_is_granted(&mut inside);
@@ -173,7 +173,7 @@ fn rules_hold_for_cgroups_below_and_not_for_others() {
     let (cgroup, other) = (TestCgroup::below(root), TestCgroup::below(root));
     let below = TestCgroup::below(&cgroup.0);
     let mut inside = Inside::of(&cgroup.0);
-    let enforcement = enforce(inside.pid(), &table(GPU)).unwrap();
+    let enforcement = enforce(inside.pid(), &table(GPU), None).unwrap();
     let move_to = |to: &TestCgroup, inside: &Inside| {
         fs::write(to.0.join("cgroup.procs"), inside.pid().to_string()).unwrap();
     };

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 pub use cgroups::SubCgroups;
 
 use super::plan::Plan;
-use super::{affinity, rlimits, runc_log, socket};
+use super::{affinity, connect_to, rlimits, runc_log, socket};
 use crate::cgroup::visit::join;
 use crate::error::{Error, Result};
 use crate::hooks::HookState;
@@ -72,11 +72,8 @@ pub fn exec(
     let plan = request.plan;
     let namespaces = Namespaces::of(&request.init, request.spec)
         .map_err(Error::system("cannot open the namespaces of the container"))?;
-    let connect = |path: &Path| {
-        socket::connect(path).map_err(Error::system(format!("cannot connect to {path:?}")))
-    };
-    let console = request.console_socket.map(connect).transpose()?;
-    let pidfd_socket = request.pidfd_socket.map(connect).transpose()?;
+    let console = request.console_socket.map(connect_to).transpose()?;
+    let pidfd_socket = request.pidfd_socket.map(connect_to).transpose()?;
     let listener = plan
         .filter
         .as_ref()
