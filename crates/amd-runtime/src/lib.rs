@@ -20,6 +20,8 @@
 //! there, which are meant), [`inject`] (their nodes, rules and groups in the spec),
 //! [`spec::effective`] (the form that libcontainer builds right), [`mounts`] (the root
 //! filesystem), [`lifecycle`] (build, enforce, run), [`device_cgroup`] (the device rules, in force and checked).
+//! Finding the GPUs takes a while, and what does not depend on them is built meanwhile where that can be
+//! ([`mounts::NodesToCome`]).
 
 #![cfg_attr(test, allow(missing_docs))]
 

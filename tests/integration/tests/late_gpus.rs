@@ -133,3 +133,15 @@ fn a_process_that_is_not_root_has_the_groups_of_its_gpus() {
         );
     }
 }
+
+#[test]
+fn a_request_that_names_nothing_here_can_be_a_warning() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host).settings("[gpus]\nunknown = \"warn\"\n");
+    let spec = Spec::docker()
+        .env("AMD_VISIBLE_DEVICES=99")
+        .sh("ls /dev/dri 2>&1; true");
+    let outcome = runtime.run(&Bundle::new(&host, ID, spec));
+    assert!(outcome.stderr.contains("99"), "{outcome}");
+    assert!(outcome.ok().contains("No such file"));
+}
