@@ -1,6 +1,5 @@
 //! Device nodes and the usual links in the container's /dev.
 
-use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -88,10 +87,10 @@ pub fn make_links(root: &Root) -> Result<()> {
     Ok(())
 }
 
-/// The directories that nodes and links go to, each walked to once.
+/// The directories that nodes and links go to, each walked to once. Those are few.
 struct Parents<'r> {
     root: &'r Root,
-    found: HashMap<PathBuf, Parent>,
+    found: Vec<(PathBuf, Parent)>,
 }
 
 struct Parent {
@@ -105,7 +104,7 @@ impl<'r> Parents<'r> {
     fn of(root: &'r Root) -> Self {
         Self {
             root,
-            found: HashMap::new(),
+            found: Vec::new(),
         }
     }
 
@@ -115,11 +114,17 @@ impl<'r> Parents<'r> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(Errno::EINVAL.into());
         };
-        if !self.found.contains_key(parent) {
-            let opened = Parent::new(self.root.directory(parent)?)?;
-            self.found.insert(parent.to_owned(), opened);
-        }
-        let found = self.found.get(parent).ok_or(Errno::ENOENT)?;
+        // As they are written: part by part is slower, and there are hundreds of nodes.
+        let is_it = |(path, _): &(PathBuf, Parent)| path.as_os_str() == parent.as_os_str();
+        let at = match self.found.iter().position(is_it) {
+            Some(at) => at,
+            None => {
+                let opened = Parent::new(self.root.directory(parent)?)?;
+                self.found.push((parent.to_owned(), opened));
+                self.found.len() - 1
+            }
+        };
+        let (_, found) = self.found.get(at).ok_or(Errno::ENOENT)?;
         Ok((found, name))
     }
 }

@@ -60,7 +60,7 @@ impl ContainerRoot {
                 return Err(Error::Status(what()));
             };
             let dir = match opened.take() {
-                Some((path, dir)) if path == parent => dir,
+                Some((path, dir)) if path.as_os_str() == parent.as_os_str() => dir,
                 _ => self
                     .open(parent, OFlag::O_PATH | OFlag::O_DIRECTORY)
                     .map_err(failed)?,

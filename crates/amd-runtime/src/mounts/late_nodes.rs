@@ -12,6 +12,7 @@ use std::rc::Rc;
 
 use discovery::edits::DeviceNode;
 use nix::sys::stat::{Mode, umask};
+use serde::Serialize;
 
 use super::devices::make_nodes;
 use super::error::{MountError, Result, Step};
@@ -26,6 +27,21 @@ pub struct NodesToCome(Rc<PipeReader>);
 /// How it is told of them.
 #[derive(Debug)]
 pub struct Announcement(PipeWriter);
+
+/// The fields of a [`Device`] in their order: what the init reads fastest, since it then waits for
+/// nothing else.
+fn row(node: &DeviceNode) -> impl Serialize {
+    let Device {
+        path,
+        mode,
+        major,
+        minor,
+        uid,
+        gid,
+        of_spec,
+    } = Device::granted(node);
+    (path, mode, major, minor, uid, gid, of_spec)
+}
 
 /// Both ends.
 ///
@@ -64,8 +80,8 @@ impl NodesToCome {
 impl Announcement {
     /// Tells the init of the nodes. One that is gone has said why elsewhere.
     pub fn tell(mut self, nodes: &[DeviceNode]) {
-        let devices: Vec<_> = nodes.iter().map(Device::granted).collect();
-        // There is no key that is not a string, and no writer but memory.
+        let devices: Vec<_> = nodes.iter().map(row).collect();
+        // Numbers and a path can be written, to memory.
         let json = serde_json::to_vec(&devices).unwrap_or_default();
         let _ = self.0.write_all(&json);
     }
