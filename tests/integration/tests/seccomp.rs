@@ -125,3 +125,22 @@ fn a_profile_need_not_allow_what_the_runtime_does() {
         runtime.call(&["delete", "--force", ID]).ok();
     }
 }
+
+#[test]
+fn signal_actions_are_the_defaults_before_the_filter_decides_about_them() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host);
+    let profile = json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{
+            "names": ["rt_sigaction", "rt_sigprocmask"], "action": "SCMP_ACT_KILL_PROCESS",
+        }],
+    });
+    for no_new_privileges in [false, true] {
+        let spec = Spec::docker()
+            .args(&["true"])
+            .set("/linux/seccomp", profile.clone())
+            .set("/process/noNewPrivileges", json!(no_new_privileges));
+        runtime.run(&Bundle::new(&host, ID, spec)).ok();
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 
 use integration::bundle::Bundle;
 use integration::host::{Cgroups, SimulatedHost};
@@ -254,4 +254,64 @@ fn a_limit_of_one_task_is_enough_for_a_container_with_an_agent() {
         .set("/linux/seccomp", profile("SCMP_ACT_ALLOW"));
     runtime.run(&Bundle::new(&host, ID, spec)).ok();
     assert!(agent.received().is_some());
+}
+
+#[test]
+fn limits_that_have_no_room_for_another_thread_are_those_of_the_program() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host);
+    let agent = Agent::at_work(&host);
+    for (limit, value) in [("RLIMIT_DATA", 1 << 20), ("RLIMIT_NPROC", 1)] {
+        let limits = json!([{"type": limit, "soft": value, "hard": value}]);
+        let spec = Spec::docker()
+            .user(61234, 61234)
+            .args(&["true"])
+            .set("/process/rlimits", limits.clone())
+            .set("/process/noNewPrivileges", json!(true))
+            .set("/linux/seccomp", profile("SCMP_ACT_ALLOW"));
+        runtime.run(&Bundle::new(&host, ID, spec)).ok();
+        assert!(agent.received().is_some(), "{limit}");
+
+        let spec = Spec::docker()
+            .args(&["sleep", "1000"])
+            .set("/linux/seccomp", profile("SCMP_ACT_ALLOW"));
+        let bundle = Bundle::new(&host, ID, spec);
+        runtime.up(&bundle);
+        drop(agent.received().unwrap());
+        let process = json!({
+            "args": ["true"], "cwd": "/", "env": ["PATH=/bin"], "user": {"uid": 61234, "gid": 61234},
+            "rlimits": limits, "noNewPrivileges": true,
+        });
+        let file = bundle.path().join("process.json");
+        host.inside(|| fs::write(&file, process.to_string()))
+            .unwrap()
+            .unwrap();
+        let file = file.to_string_lossy();
+        runtime.call(&["exec", "--process", &file, ID]).ok();
+        assert!(agent.received().is_some(), "{limit}");
+        runtime.call(&["delete", "--force", ID]).ok();
+    }
+}
+
+#[test]
+fn an_agent_that_accepts_no_more_connections_is_an_error_and_not_waited_for() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host);
+    let agent = Agent::at_work(&host);
+    // Until nobody more can wait to be accepted.
+    nix::sys::socket::listen(&agent.0, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
+    let _waits = host
+        .inside(|| UnixStream::connect("/run/agent.sock"))
+        .unwrap();
+    let spec = Spec::docker()
+        .args(&["true"])
+        .set("/linux/seccomp", profile("SCMP_ACT_ALLOW"));
+    let message = runtime.run(&Bundle::new(&host, ID, spec)).fails(1);
+    for words in [
+        "failed to connect with seccomp agent",
+        "temporarily unavailable",
+    ] {
+        assert!(message.contains(words), "{message}");
+    }
+    assert_eq!(runtime.call(&["list", "-q"]).ok(), "");
 }

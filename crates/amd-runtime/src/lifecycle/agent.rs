@@ -82,7 +82,7 @@ impl AwaitedFilter {
                 Ok(agent.send(filter.as_fd(), pid, &json!(state))?)
             }
             None if why.is_empty() => Err(Error::Process(
-                "the container's init is gone before it has loaded its seccomp filter".into(),
+                "the container's init is gone before its seccomp filter could be passed on".into(),
             )),
             None => Err(Error::Process(String::from_utf8_lossy(&why).into_owned())),
         }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -43,7 +43,7 @@ impl EarlyFilter {
     /// # Errors
     /// As [`Settled::load_filter`].
     pub fn load(&self, settled: &Settled, plan: &Plan) -> Result<(), ProcessError> {
-        if let Err(err) = settled.load_filter(plan, Some(self.runtime.as_fd())) {
+        if let Err(err) = settled.load_filter(plan) {
             // Whoever waits may be gone.
             let _ = (&self.runtime).write_all(err.to_string().as_bytes());
             return Err(err);
@@ -52,5 +52,12 @@ impl EarlyFilter {
         (&self.start)
             .read_exact(&mut byte)
             .map_err(|err| ProcessError::Refused(format!("cannot wait for the start: {err}")))
+    }
+}
+
+/// The connection to the runtime.
+impl AsFd for EarlyFilter {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.runtime.as_fd()
     }
 }

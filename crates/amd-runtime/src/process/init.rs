@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io::Write as _;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
@@ -129,7 +129,12 @@ impl Init {
             terminal::set_up(&console, true).map_err(|err| err.to_string())?;
         }
         self.finish.apply().map_err(|err| chain(&err))?;
-        self.plan.settle().map_err(|err| err.to_string())
+        self.settle_process().map_err(|err| err.to_string())
+    }
+
+    fn settle_process(&self) -> Result<Settled, ProcessError> {
+        let runtime = self.early_filter.as_deref().map(AsFd::as_fd);
+        self.plan.settle(runtime)
     }
 
     /// Runs until the program does.
@@ -137,11 +142,11 @@ impl Init {
         let settled = self.settled.borrow_mut().take();
         let settled = match settled {
             Some(settled) => settled,
-            None => self.plan.settle()?,
+            None => self.settle_process()?,
         };
         match &self.early_filter {
             Some(early) => early.load(&settled, &self.plan)?,
-            None => settled.load_filter(&self.plan, None)?,
+            None => settled.load_filter(&self.plan)?,
         }
         self.run_hooks(&settled)?;
         settled.launch(&self.plan, None)

@@ -49,7 +49,7 @@ extern "C" fn end(_: libc::c_int) {
 }
 
 /// A program starts with default signal actions, whatever the caller or the Rust
-/// runtime ignores, and nothing blocked.
+/// runtime ignores, and nothing blocked. (Handlers that come later go by themselves.)
 pub fn default_signals() {
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     let changeable = |signal: &Signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP);

@@ -6,9 +6,9 @@
 
 use std::convert::Infallible;
 use std::ffi::CString;
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::rc::Rc;
 
 use nix::unistd::execve;
 
@@ -31,16 +31,21 @@ pub struct Settled {
     env: Vec<CString>,
     /// What is permitted for as long as the filter is not loaded.
     also: u64,
+    /// Who takes the filter's descriptor to the runtime, for its agent.
+    courier: Option<Rc<Courier>>,
 }
 
 impl Plan {
     /// Makes this process what its spec says: scheduling, working directory, user, groups
     /// and capabilities. It is root in the container's namespaces when this begins, and
-    /// the user of the spec when it ends.
+    /// the user of the spec when it ends. For a filter with an agent there is a second thread then,
+    /// which sends the filter's descriptor to `runtime`.
     ///
     /// # Errors
     /// Names the step that failed.
-    pub fn settle(&self) -> Result<Settled, ProcessError> {
+    pub fn settle(&self, runtime: Option<BorrowedFd<'_>>) -> Result<Settled, ProcessError> {
+        // Before there are limits that have no room for it.
+        let courier = self.courier_to(runtime)?;
         self.resize_terminal()?;
         self.scheduling.apply()?;
         if let Some(domain) = self.personality {
@@ -77,12 +82,36 @@ impl Plan {
             return Err(ProcessError::Refused(format!("{file:?} has a NUL byte")));
         };
         let args = c_strings(self.args.iter().map(String::as_str))?;
+        // Not later: the filter may not allow it.
+        default_signals();
         Ok(Settled {
             file,
             args,
             env,
             also,
+            courier,
         })
+    }
+
+    fn courier_to(
+        &self,
+        runtime: Option<BorrowedFd<'_>>,
+    ) -> Result<Option<Rc<Courier>>, ProcessError> {
+        let has_agent = self
+            .filter
+            .as_ref()
+            .is_some_and(|filter| filter.listener.is_some());
+        let Some(runtime) = runtime.filter(|_| has_agent) else {
+            return Ok(None);
+        };
+        let courier = || {
+            let runtime = runtime.try_clone_to_owned()?;
+            Courier::new(move |filter| socket::send_fd(runtime.as_fd(), FILTER, filter.as_fd()))
+        };
+        let courier = courier().map_err(SeccompError::io(
+            "cannot make a thread for the filter's descriptor",
+        ))?;
+        Ok(Some(Rc::new(courier)))
     }
 
     fn resize_terminal(&self) -> Result<(), ProcessError> {
@@ -101,17 +130,13 @@ impl Settled {
     }
 
     /// Sets the limits that come last, and loads the filter of `plan`. The descriptor for its
-    /// agent, where it has one, is sent to `runtime`, with [`FILTER`]. From here on every system
+    /// agent, where it has one, is sent to the runtime, with [`FILTER`]. From here on every system
     /// call of this process is one that the container's profile must allow: capset(2) drops what
     /// the load needed, and for an agent there are read(2), write(2) and close(2).
     ///
     /// # Errors
     /// Where the kernel refuses a limit or the filter.
-    pub fn load_filter(
-        &self,
-        plan: &Plan,
-        runtime: Option<BorrowedFd<'_>>,
-    ) -> Result<(), ProcessError> {
+    pub fn load_filter(&self, plan: &Plan) -> Result<(), ProcessError> {
         // The filter may not allow it.
         rlimits::set_last_limits(&plan.rlimits)?;
         let Some(filter) = &plan.filter else {
@@ -120,15 +145,9 @@ impl Settled {
         if self.also != 0 {
             plan.capabilities.raise(self.also)?;
         }
-        let courier = match (&filter.listener, runtime) {
-            (Some(_), Some(runtime)) => Some(courier_to(runtime).map_err(SeccompError::io(
-                "cannot make a thread for the filter's descriptor",
-            ))?),
-            _ => None,
-        };
         let listener = seccomp::load(filter)
             .map_err(SeccompError::io("error loading seccomp filter into kernel"))?;
-        if let (Some(courier), Some(listener)) = (courier, listener) {
+        if let (Some(courier), Some(listener)) = (&self.courier, listener) {
             courier
                 .deliver(listener)
                 .map_err(SeccompError::io("cannot hand over the seccomp filter"))?;
@@ -146,18 +165,12 @@ impl Settled {
         plan: &Plan,
         link: Option<BorrowedFd<'_>>,
     ) -> Result<Infallible, ProcessError> {
-        default_signals();
         descriptors::keep_only(plan.preserved, link);
         execve(&self.file, &self.args, &self.env).map_err(ProcessError::system(format!(
             "exec {}",
             self.file.to_string_lossy()
         )))
     }
-}
-
-fn courier_to(runtime: BorrowedFd<'_>) -> io::Result<Courier> {
-    let runtime = runtime.try_clone_to_owned()?;
-    Courier::new(move |filter| socket::send_fd(runtime.as_fd(), FILTER, filter.as_fd()))
 }
 
 fn set_no_new_privileges() -> Result<(), ProcessError> {

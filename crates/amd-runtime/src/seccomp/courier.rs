@@ -12,6 +12,9 @@ use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::thread;
 
+/// What its stack needs, and more: it counts against limits of memory.
+const STACK: usize = 64 << 10;
+
 /// A thread that waits for a descriptor.
 #[derive(Debug)]
 pub struct Courier {
@@ -29,7 +32,7 @@ impl Courier {
     ) -> io::Result<Self> {
         let (mut read_number, number) = io::pipe()?;
         let (outcome, mut write_outcome) = io::pipe()?;
-        thread::Builder::new().spawn(move || {
+        thread::Builder::new().stack_size(STACK).spawn(move || {
             let mut bytes = [0; size_of::<RawFd>()];
             // Else the process has no descriptor for it.
             if read_number.read_exact(&mut bytes).is_ok() {
@@ -48,10 +51,10 @@ impl Courier {
     ///
     /// # Errors
     /// As the thread's function.
-    pub fn deliver(mut self, fd: OwnedFd) -> io::Result<()> {
-        self.number.write_all(&fd.into_raw_fd().to_ne_bytes())?;
+    pub fn deliver(&self, fd: OwnedFd) -> io::Result<()> {
+        (&self.number).write_all(&fd.into_raw_fd().to_ne_bytes())?;
         let mut bytes = [0; size_of::<i32>()];
-        self.outcome.read_exact(&mut bytes)?;
+        (&self.outcome).read_exact(&mut bytes)?;
         match i32::from_ne_bytes(bytes) {
             0 => Ok(()),
             errno => Err(io::Error::from_raw_os_error(errno)),

@@ -3,12 +3,13 @@
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::{SocketAddr, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
+use nix::sys::socket::{
+    self, AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, socket,
+};
 use serde_json::{Value, json};
 
 use super::SeccompError;
@@ -65,12 +66,19 @@ impl Agent {
     }
 }
 
-/// As Go's `net.Dial`: a path that begins with `@` is a name of the abstract namespace.
+/// As Go's `net.Dial`: a path that begins with `@` is a name of the abstract namespace, and where
+/// nobody accepts connections any more, and none can wait, that is an error (EAGAIN).
 fn connect(path: &Path) -> io::Result<UnixStream> {
-    match path.as_os_str().as_bytes() {
-        [b'@', name @ ..] => UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?),
-        _ => UnixStream::connect(path),
-    }
+    let address = match path.as_os_str().as_bytes() {
+        [b'@', name @ ..] => UnixAddr::new_abstract(name)?,
+        _ => UnixAddr::new(path)?,
+    };
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    socket::connect(socket.as_raw_fd(), &address)?;
+    let socket = UnixStream::from(socket);
+    socket.set_nonblocking(false)?;
+    Ok(socket)
 }
 
 /// The container process state that goes with the descriptor.

@@ -42,6 +42,8 @@ fn filters() {
         with("flags", json!(["SECCOMP_FILTER_FLAG_LOG"]))
             .but_runc(Verdict::Refused, "runc 1.1 supports no flags"),
         with("flags", json!(["SECCOMP_FILTER_FLAG_NO_SUCH"])).refused("seccomp flag"),
+        with("flags", json!(["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]))
+            .refused("is for SCMP_ACT_NOTIFY alone"),
         with("listenerPath", json!("")),
         with("listenerMetadata", json!("x")),
     ]);

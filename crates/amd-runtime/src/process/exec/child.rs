@@ -68,11 +68,11 @@ fn become_program(
     if let Some(profile) = &plan.apparmor {
         attributes::set_apparmor(profile)?;
     }
-    let settled = plan.settle()?;
+    let settled = plan.settle(Some(link.as_fd()))?;
     let told = |errno| ProcessError::system("cannot reach the runtime")(errno);
     link.send(&Message::Ready).map_err(told)?;
     link.wait()?;
-    settled.load_filter(plan, Some(link.as_fd()))?;
+    settled.load_filter(plan)?;
     settled.launch(plan, Some(link.as_fd()))
 }
 

@@ -7,6 +7,8 @@ use super::{SpecError, is_name_of, items, refuse, text, texts};
 
 const NOTIFY: &str = "SCMP_ACT_NOTIFY";
 
+const WAIT_KILLABLE: &str = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV";
+
 /// A system call has six arguments.
 const LAST_ARGUMENT: u64 = 5;
 
@@ -39,6 +41,12 @@ pub(super) fn check(linux: &Value) -> Result<(), SpecError> {
     let notifies = syscalls.iter().any(|call| text(call, "action") == NOTIFY);
     if notifies && text(seccomp, "listenerPath").is_empty() {
         return refuse(format!("{NOTIFY} needs linux.seccomp.listenerPath"));
+    }
+    // The kernel takes the flag for a filter with an agent alone (seccomp(2)).
+    if !notifies && texts(seccomp, "flags").any(|flag| flag == WAIT_KILLABLE) {
+        return refuse(format!(
+            "seccomp flag {WAIT_KILLABLE} is for {NOTIFY} alone"
+        ));
     }
     Ok(())
 }
