@@ -28,7 +28,7 @@ use crate::cgroup::{Cgroup, CgroupError};
 use crate::error::{Error, Result, chain};
 use crate::hooks::{self, HookState, Hooks, When};
 use crate::keyring::join_session;
-use crate::mounts::{self, Announcement, GrantedNodes, Handover, Rootfs};
+use crate::mounts::{self, Announcement, GrantedNodes, Handover, NodesToCome, Rootfs};
 use crate::process::exec::send_pidfd;
 use crate::process::{
     Init, connect_to, descriptors, reset_affinity_of_init, set_limits, told, typed_spec,
@@ -112,7 +112,7 @@ impl Runtime {
         let (nodes, announcement) = match additions {
             Some(additions) => (GrantedNodes::Known(&additions.nodes), None),
             None => {
-                let (nodes, announcement) = mounts::channel().map_err(Error::system("pipe"))?;
+                let (nodes, announcement) = NodesToCome::new().map_err(Error::system("pipe"))?;
                 (GrantedNodes::ToCome(nodes), Some(announcement))
             }
         };

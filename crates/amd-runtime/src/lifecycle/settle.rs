@@ -1,5 +1,5 @@
 //! What `create` and `restore` have in common: from a bundle to a container that has its id and the
-//! place of its cgroup, and nothing built; and how it gets its GPUs.
+//! place of its cgroup, and nothing built; and how that cgroup is made.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -43,16 +43,16 @@ fn row(node: &DeviceNode) -> impl Serialize {
     (path, mode, major, minor, uid, gid, of_spec)
 }
 
-/// Both ends.
-///
-/// # Errors
-/// As pipe2(2).
-pub fn channel() -> io::Result<(NodesToCome, Announcement)> {
-    let (reader, writer) = io::pipe()?;
-    Ok((NodesToCome(Rc::new(reader)), Announcement(writer)))
-}
-
 impl NodesToCome {
+    /// Some, and how they will be told.
+    ///
+    /// # Errors
+    /// As pipe2(2).
+    pub fn new() -> io::Result<(Self, Announcement)> {
+        let (reader, writer) = io::pipe()?;
+        Ok((Self(Rc::new(reader)), Announcement(writer)))
+    }
+
     /// Waits for the nodes and makes them, in the root directory of this process.
     ///
     /// # Errors

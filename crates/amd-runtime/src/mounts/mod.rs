@@ -68,7 +68,7 @@ pub use by_init::ByInit;
 pub use console::mount_console;
 pub use finish::Finish;
 pub use handover::Handover;
-pub use late_nodes::{Announcement, NodesToCome, channel};
+pub use late_nodes::{Announcement, NodesToCome};
 
 pub(crate) use enter::main as step;
 

@@ -41,7 +41,7 @@ impl EarlyFilter {
     /// Loads the filter of `plan`, sends it to the runtime, and returns when `start` says so.
     ///
     /// # Errors
-    /// As [`Settled::load_filter`].
+    /// Where the kernel refuses a limit or the filter, or the runtime is gone.
     pub fn load(&self, settled: &Settled, plan: &Plan) -> Result<(), ProcessError> {
         if let Err(err) = settled.load_filter(plan) {
             // Whoever waits may be gone.

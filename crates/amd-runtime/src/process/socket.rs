@@ -41,7 +41,7 @@ pub fn bind(path: &Path) -> io::Result<UnixDatagram> {
     UnixDatagram::bind(short)
 }
 
-/// Sends `message` to the socket at `path`, see [`bind`].
+/// Sends `message` to the socket at `path`, see `bind`.
 ///
 /// # Errors
 /// As sendto(2).
