@@ -315,3 +315,23 @@ fn an_agent_that_accepts_no_more_connections_is_an_error_and_not_waited_for() {
     }
     assert_eq!(runtime.call(&["list", "-q"]).ok(), "");
 }
+
+#[test]
+fn a_filter_that_cannot_be_loaded_is_an_error_of_create_and_said_once() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host);
+    let _agent = Agent::at_work(&host);
+    // No room for the descriptor of the agent.
+    let limits = json!([{"type": "RLIMIT_NOFILE", "soft": 4, "hard": 4}]);
+    let spec = Spec::docker()
+        .args(&["true"])
+        .set("/process/rlimits", limits)
+        .set("/linux/seccomp", profile("SCMP_ACT_ALLOW"));
+    let message = runtime.create(&Bundle::new(&host, ID, spec)).fails(1);
+    assert_eq!(
+        message.matches("unable to init seccomp").count(),
+        1,
+        "{message}"
+    );
+    assert_eq!(runtime.call(&["list", "-q"]).ok(), "");
+}

@@ -1,5 +1,6 @@
 //! The filter of an init whose agent is to have it before `start`.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,6 +18,8 @@ use super::{ProcessError, socket};
 pub struct EarlyFilter {
     runtime: File,
     start: File,
+    /// Whether the runtime knows why there is no filter.
+    has_told: Cell<bool>,
 }
 
 impl EarlyFilter {
@@ -33,6 +36,7 @@ impl EarlyFilter {
                 // As files: std writes to a socket by other calls than write(2).
                 runtime: File::from(OwnedFd::from(theirs)),
                 start: File::from(OwnedFd::from(start)),
+                has_told: Cell::new(false),
             },
             ours,
         ))
@@ -45,13 +49,19 @@ impl EarlyFilter {
     pub fn load(&self, settled: &Settled, plan: &Plan) -> Result<(), ProcessError> {
         if let Err(err) = settled.load_filter(plan) {
             // Whoever waits may be gone.
-            let _ = (&self.runtime).write_all(err.to_string().as_bytes());
+            let told = (&self.runtime).write_all(err.to_string().as_bytes());
+            self.has_told.set(told.is_ok());
             return Err(err);
         }
         let mut byte = [0];
         (&self.start)
             .read_exact(&mut byte)
             .map_err(|err| ProcessError::Refused(format!("cannot wait for the start: {err}")))
+    }
+
+    /// Whether the runtime has been told of the error of [`Self::load`], and says it.
+    pub fn has_told(&self) -> bool {
+        self.has_told.get()
     }
 }
 

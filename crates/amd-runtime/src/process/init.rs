@@ -202,9 +202,15 @@ impl Executor for Init {
             Ok(never) => match never {},
             Err(err) => err.to_string(),
         };
-        // Nobody listens any more: the container's stderr is what its owner sees, as
-        // with runc.
-        let _ = writeln!(std::io::stderr(), "{message}");
+        // Else nobody listens any more: the container's stderr is what its owner sees, as with
+        // runc.
+        if !self
+            .early_filter
+            .as_ref()
+            .is_some_and(|early| early.has_told())
+        {
+            let _ = writeln!(std::io::stderr(), "{message}");
+        }
         Err(ExecutorError::Other(message))
     }
 }
