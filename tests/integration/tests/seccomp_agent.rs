@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use integration::bundle::Bundle;
@@ -334,4 +335,33 @@ fn a_filter_that_cannot_be_loaded_is_an_error_of_create_and_said_once() {
         "{message}"
     );
     assert_eq!(runtime.call(&["list", "-q"]).ok(), "");
+}
+
+#[test]
+fn a_program_that_cannot_be_executed_is_the_same_error_with_an_agent() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host);
+    let agent = Agent::at_work(&host);
+    let spec = Spec::docker().args(&["sleep", "1000"]);
+    for spec in [
+        spec.clone(),
+        spec.set("/linux/seccomp", profile("SCMP_ACT_ALLOW")),
+    ] {
+        let bundle = Bundle::new(&host, ID, spec);
+        let path = bundle.in_rootfs("/bin/no-format");
+        host.inside(|| {
+            fs::write(&path, "no program")?;
+            fs::set_permissions(&path, PermissionsExt::from_mode(0o755))
+        })
+        .unwrap()
+        .unwrap();
+        runtime.up(&bundle);
+        // Often: what the process closes, and its threads, are a race.
+        for _ in 0..20 {
+            let message = runtime.call(&["exec", ID, "no-format"]).fails(255);
+            assert!(message.contains("exec format error"), "{message}");
+        }
+        runtime.call(&["delete", "--force", ID]).ok();
+    }
+    assert!(agent.received().is_some());
 }

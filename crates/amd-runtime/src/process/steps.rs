@@ -4,6 +4,7 @@
 //! container may be `created`, and wait. [`Settled::launch`] loads the filter and starts
 //! the program. Nothing that the image holds has run by then.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -32,7 +33,7 @@ pub struct Settled {
     /// What is permitted for as long as the filter is not loaded.
     also: u64,
     /// Who takes the filter's descriptor to the runtime, for its agent.
-    courier: Option<Rc<Courier>>,
+    courier: Rc<RefCell<Option<Courier>>>,
 }
 
 impl Plan {
@@ -89,14 +90,11 @@ impl Plan {
             args,
             env,
             also,
-            courier,
+            courier: Rc::new(RefCell::new(courier)),
         })
     }
 
-    fn courier_to(
-        &self,
-        runtime: Option<BorrowedFd<'_>>,
-    ) -> Result<Option<Rc<Courier>>, ProcessError> {
+    fn courier_to(&self, runtime: Option<BorrowedFd<'_>>) -> Result<Option<Courier>, ProcessError> {
         let has_agent = self
             .filter
             .as_ref()
@@ -111,7 +109,7 @@ impl Plan {
         let courier = courier().map_err(SeccompError::io(
             "cannot make a thread for the filter's descriptor",
         ))?;
-        Ok(Some(Rc::new(courier)))
+        Ok(Some(courier))
     }
 
     fn resize_terminal(&self) -> Result<(), ProcessError> {
@@ -147,7 +145,7 @@ impl Settled {
         }
         let listener = seccomp::load(filter)
             .map_err(SeccompError::io("error loading seccomp filter into kernel"))?;
-        if let (Some(courier), Some(listener)) = (&self.courier, listener) {
+        if let (Some(courier), Some(listener)) = (self.courier.take(), listener) {
             courier
                 .deliver(listener)
                 .map_err(SeccompError::io("cannot hand over the seccomp filter"))?;

@@ -9,6 +9,7 @@
 //! that loads it.
 
 use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
+use std::mem::ManuallyDrop;
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::thread;
 
@@ -31,7 +32,7 @@ impl Courier {
         hand_over: impl FnOnce(OwnedFd) -> nix::Result<()> + Send + 'static,
     ) -> io::Result<Self> {
         let (mut read_number, number) = io::pipe()?;
-        let (outcome, mut write_outcome) = io::pipe()?;
+        let (outcome, write_outcome) = io::pipe()?;
         thread::Builder::new().stack_size(STACK).spawn(move || {
             let mut bytes = [0; size_of::<RawFd>()];
             // Else the process has no descriptor for it.
@@ -40,21 +41,25 @@ impl Courier {
                 // SAFETY: the other thread has given it up for this one.
                 let fd = unsafe { OwnedFd::from_raw_fd(RawFd::from_ne_bytes(bytes)) };
                 let errno = hand_over(fd).err().map_or(0, |errno| errno as i32);
+                drop(read_number);
+                // The other thread closes all descriptors when it knows the outcome: none of them is
+                // this one's any more then.
+                let outcome = ManuallyDrop::new(write_outcome);
                 // Nobody waits any more where it cannot be written.
-                let _ = write_outcome.write_all(&errno.to_ne_bytes());
+                let _ = (&*outcome).write_all(&errno.to_ne_bytes());
             }
         })?;
         Ok(Self { number, outcome })
     }
 
-    /// Returns when `fd` is handed over. Does nothing but write(2) and read(2).
+    /// Returns when `fd` is handed over. Does nothing but write(2), read(2) and close(2).
     ///
     /// # Errors
     /// As the thread's function.
-    pub fn deliver(&self, fd: OwnedFd) -> io::Result<()> {
-        (&self.number).write_all(&fd.into_raw_fd().to_ne_bytes())?;
+    pub fn deliver(mut self, fd: OwnedFd) -> io::Result<()> {
+        self.number.write_all(&fd.into_raw_fd().to_ne_bytes())?;
         let mut bytes = [0; size_of::<i32>()];
-        (&self.outcome).read_exact(&mut bytes)?;
+        self.outcome.read_exact(&mut bytes)?;
         match i32::from_ne_bytes(bytes) {
             0 => Ok(()),
             errno => Err(io::Error::from_raw_os_error(errno)),
