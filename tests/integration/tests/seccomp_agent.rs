@@ -54,6 +54,11 @@ const NETWORK: [&str; 15] = [
 /// Tries to make a directory, and then waits.
 const MKDIR: &str = "mkdir /out/made 2>/out/said; echo ran >/out/ran; sleep 1000";
 
+/// A spec whose profile leaves mkdir to the agent.
+fn with_agent() -> Spec {
+    Spec::docker().set("/linux/seccomp", profile("SCMP_ACT_ALLOW"))
+}
+
 struct Agent(UnixListener);
 
 /// What an agent is sent for a process.
@@ -109,9 +114,7 @@ impl Agent {
 fn a_container_whose_agent_is_not_there_is_not_created() {
     let Some(host) = host() else { return };
     let runtime = Runtime::under_test(&host);
-    let spec = Spec::docker()
-        .set("/linux/seccomp", profile("SCMP_ACT_ALLOW"))
-        .sh("touch /out/ran");
+    let spec = with_agent().sh("touch /out/ran");
     let bundle = Bundle::new(&host, ID, spec);
     for outcome in [runtime.create(&bundle), runtime.run(&bundle)] {
         let message = outcome.fails(1);
@@ -130,10 +133,9 @@ fn an_agent_has_the_filter_before_the_container_counts_as_created() {
     let runtime = Runtime::under_test(&host);
     let agent = Agent::at_work(&host);
     for no_new_privileges in [false, true] {
-        let spec = Spec::docker()
+        let spec = with_agent()
             .user(1000, 1000)
             .sh(MKDIR)
-            .set("/linux/seccomp", profile("SCMP_ACT_ALLOW"))
             .set("/process/noNewPrivileges", json!(no_new_privileges));
         let bundle = Bundle::new(&host, ID, spec);
         runtime.create(&bundle).ok();
@@ -177,9 +179,8 @@ fn an_agent_gets_the_filter_of_an_executed_process_too() {
     let runtime = Runtime::under_test(&host);
     let agent = Agent::at_work(&host);
     for no_new_privileges in [false, true] {
-        let spec = Spec::docker()
+        let spec = with_agent()
             .args(&["sleep", "1000"])
-            .set("/linux/seccomp", profile("SCMP_ACT_ALLOW"))
             .set("/process/noNewPrivileges", json!(no_new_privileges));
         runtime.up(&Bundle::new(&host, ID, spec));
         drop(agent.received().unwrap());
@@ -226,9 +227,7 @@ fn a_created_container_with_an_agent_can_be_killed_and_does_not_start_then() {
     let Some(host) = host() else { return };
     let runtime = Runtime::under_test(&host);
     let agent = Agent::at_work(&host);
-    let spec = Spec::docker()
-        .sh(MKDIR)
-        .set("/linux/seccomp", profile("SCMP_ACT_ALLOW"));
+    let spec = with_agent().sh(MKDIR);
     let bundle = Bundle::new(&host, ID, spec);
     runtime.create(&bundle).ok();
     let of_init = agent.received().unwrap();
@@ -249,10 +248,9 @@ fn a_limit_of_one_task_is_enough_for_a_container_with_an_agent() {
     let Some(host) = host() else { return };
     let runtime = Runtime::under_test(&host);
     let agent = Agent::at_work(&host);
-    let spec = Spec::docker()
+    let spec = with_agent()
         .sh("exec true")
-        .set("/linux/resources/pids", json!({"limit": 1}))
-        .set("/linux/seccomp", profile("SCMP_ACT_ALLOW"));
+        .set("/linux/resources/pids", json!({"limit": 1}));
     runtime.run(&Bundle::new(&host, ID, spec)).ok();
     assert!(agent.received().is_some());
 }
@@ -264,18 +262,15 @@ fn limits_that_have_no_room_for_another_thread_are_those_of_the_program() {
     let agent = Agent::at_work(&host);
     for (limit, value) in [("RLIMIT_DATA", 1 << 20), ("RLIMIT_NPROC", 1)] {
         let limits = json!([{"type": limit, "soft": value, "hard": value}]);
-        let spec = Spec::docker()
+        let spec = with_agent()
             .user(61234, 61234)
             .args(&["true"])
             .set("/process/rlimits", limits.clone())
-            .set("/process/noNewPrivileges", json!(true))
-            .set("/linux/seccomp", profile("SCMP_ACT_ALLOW"));
+            .set("/process/noNewPrivileges", json!(true));
         runtime.run(&Bundle::new(&host, ID, spec)).ok();
         assert!(agent.received().is_some(), "{limit}");
 
-        let spec = Spec::docker()
-            .args(&["sleep", "1000"])
-            .set("/linux/seccomp", profile("SCMP_ACT_ALLOW"));
+        let spec = with_agent().args(&["sleep", "1000"]);
         let bundle = Bundle::new(&host, ID, spec);
         runtime.up(&bundle);
         drop(agent.received().unwrap());
@@ -304,9 +299,7 @@ fn an_agent_that_accepts_no_more_connections_is_an_error_and_not_waited_for() {
     let _waits = host
         .inside(|| UnixStream::connect("/run/agent.sock"))
         .unwrap();
-    let spec = Spec::docker()
-        .args(&["true"])
-        .set("/linux/seccomp", profile("SCMP_ACT_ALLOW"));
+    let spec = with_agent().args(&["true"]);
     let message = runtime.run(&Bundle::new(&host, ID, spec)).fails(1);
     for words in [
         "failed to connect with seccomp agent",
@@ -324,10 +317,7 @@ fn a_filter_that_cannot_be_loaded_is_an_error_of_create_and_said_once() {
     let _agent = Agent::at_work(&host);
     // No room for the descriptor of the agent.
     let limits = json!([{"type": "RLIMIT_NOFILE", "soft": 4, "hard": 4}]);
-    let spec = Spec::docker()
-        .args(&["true"])
-        .set("/process/rlimits", limits)
-        .set("/linux/seccomp", profile("SCMP_ACT_ALLOW"));
+    let spec = with_agent().args(&["true"]).set("/process/rlimits", limits);
     let message = runtime.create(&Bundle::new(&host, ID, spec)).fails(1);
     assert_eq!(
         message.matches("unable to init seccomp").count(),

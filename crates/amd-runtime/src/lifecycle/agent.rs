@@ -2,41 +2,20 @@
 //! counts as created, as with runc: an agent may well wait for it before it has the container
 //! started.
 
-use std::io::Write as _;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
-use libcontainer::notify_socket::NOTIFY_FILE;
 use serde_json::json;
 
+use super::start::let_go;
 use crate::error::{Error, Result};
 use crate::hooks::HookState;
-use crate::process::{EarlyFilter, Plan, connect, receive, send_to};
+use crate::process::{EarlyFilter, Plan, receive};
 use crate::seccomp::{Agent, Listener};
 use crate::state::{ContainerDir, Record};
 
 /// The longest reason that an init gives for having no filter.
 const LIMIT: usize = 4096;
-
-/// Lets the init of a created container go on, from where libcontainer has it wait.
-///
-/// # Errors
-/// Where nobody waits.
-pub fn let_go(dir: &ContainerDir) -> std::io::Result<()> {
-    // What is written does not matter.
-    connect(&dir.libcontainer_dir().join(NOTIFY_FILE))?.write_all(b"start container")
-}
-
-/// Starts the program of a created container.
-///
-/// # Errors
-/// Where its init is gone.
-pub fn start(dir: &ContainerDir, record: &Record) -> std::io::Result<()> {
-    match record.filter_is_loaded {
-        true => send_to(&dir.start_socket(), b"s"),
-        false => let_go(dir),
-    }
-}
 
 /// An init that is to load its filter before `start`.
 #[derive(Debug)]

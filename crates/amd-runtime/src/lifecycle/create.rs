@@ -267,19 +267,19 @@ impl Runtime {
         }
         Cgroup::of(&record).set_limits(&late_limits, Unsupported::Warn)?;
         // Else what is said of its /proc/PID, which has nothing in it, leads astray.
-        let is_it_gone = |err: Error| match init.liveness() {
+        let unless_gone = |err: Error| match init.liveness() {
             Liveness::Zombie | Liveness::Gone => Error::Process(format!(
                 "container init exited prematurely: {}",
                 chain(&err)
             )),
             _ => err,
         };
-        loopback::bring_up(&spec, pid).map_err(is_it_gone)?;
+        loopback::bring_up(&spec, pid).map_err(unless_gone)?;
         reset_affinity_of_init(pid, &scheduling).map_err(|err| Error::Process(err.to_string()))?;
         set_limits(pid, &rlimits).map_err(|err| Error::Process(err.to_string()))?;
         self.check_nodes(pid, &devices.granted_nodes)
-            .map_err(is_it_gone)?;
-        record.enforcement = self.enforce(id, pid, &mut devices).map_err(is_it_gone)?;
+            .map_err(unless_gone)?;
+        record.enforcement = self.enforce(id, pid, &mut devices).map_err(unless_gone)?;
         record.nodes_only = record.enforcement.is_none();
         record.phase = Phase::Created;
         if let Some(path) = &options.pidfd_socket {

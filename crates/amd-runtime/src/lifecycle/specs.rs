@@ -15,7 +15,8 @@ use crate::state::{ContainerDir, Record, write_atomically};
 
 /// A copy of a spec without its device nodes and rules, for libcontainer, which has no part in them:
 /// 64 GPUs are 129 of each, nine tenths of the spec. Where libcontainer makes the root filesystem,
-/// in its caller's mount namespace, it makes the nodes, and has them, and the additions, which are known there.
+/// in its caller's mount namespace, it makes the nodes, and has them, and the additions, which are
+/// known there.
 ///
 /// # Errors
 /// Where a field on the way to a list of devices is of the wrong type.

@@ -1,12 +1,16 @@
 //! `start`: lets the program of a created container go.
 
-use super::agent;
+use std::io::{self, Write as _};
+
+use libcontainer::notify_socket::NOTIFY_FILE;
+
 use super::specs::read_late_hooks;
 use super::status::Status;
 use super::{ContainerId, Runtime};
 use crate::error::{Error, Result};
 use crate::hooks::{self, HookState, When};
-use crate::state::{Phase, ProcessRef};
+use crate::process::{connect, send_to};
+use crate::state::{ContainerDir, Phase, ProcessRef, Record};
 
 impl Runtime {
     /// Starts the program of a created container and runs its poststart hooks.
@@ -48,7 +52,7 @@ impl Runtime {
         }
         self.check_reserved(&record)?;
         let hooks = read_late_hooks(&dir, &record)?;
-        agent::start(&dir, &record).map_err(Error::system("cannot start the container"))?;
+        start(&dir, &record).map_err(Error::system("cannot start the container"))?;
         record.phase = Phase::Started;
         dir.save(&record)?;
         let pid = record.init.map_or(0, |init| init.pid);
@@ -68,4 +72,22 @@ impl Runtime {
         }
         Ok(ran?)
     }
+}
+
+/// Starts the program of a created container, whose init waits where libcontainer has it wait, or
+/// past that.
+fn start(dir: &ContainerDir, record: &Record) -> io::Result<()> {
+    match record.filter_is_loaded {
+        true => send_to(&dir.start_socket(), b"s"),
+        false => let_go(dir),
+    }
+}
+
+/// Lets the init of a built container go on, from where libcontainer has it wait.
+///
+/// # Errors
+/// Where nobody waits.
+pub(super) fn let_go(dir: &ContainerDir) -> io::Result<()> {
+    // What is written does not matter.
+    connect(&dir.libcontainer_dir().join(NOTIFY_FILE))?.write_all(b"start container")
 }

@@ -40,7 +40,38 @@ pub fn make_nodes(
     user_namespace: bool,
     label: Option<&str>,
 ) -> Result<()> {
+    nodes(
+        &mut Parents::of(root),
+        sources,
+        devices,
+        user_namespace,
+        label,
+    )
+}
+
+/// Makes the nodes, as [`make_nodes`], and the links that every container has.
+///
+/// # Errors
+/// Names the first that cannot be made.
+pub fn populate(
+    root: &Root,
+    sources: &Sources,
+    devices: &[Device],
+    user_namespace: bool,
+    label: Option<&str>,
+) -> Result<()> {
     let mut parents = Parents::of(root);
+    nodes(&mut parents, sources, devices, user_namespace, label)?;
+    links(&mut parents)
+}
+
+fn nodes(
+    parents: &mut Parents<'_>,
+    sources: &Sources,
+    devices: &[Device],
+    user_namespace: bool,
+    label: Option<&str>,
+) -> Result<()> {
     // By group: a process makes nodes of one group at a time.
     let mut by_group: Vec<&Device> = devices.iter().collect();
     by_group.sort_by_key(|device| device.gid);
@@ -65,24 +96,19 @@ pub fn make_nodes(
     Ok(())
 }
 
-/// Makes the links that every container has.
-///
-/// # Errors
-/// Names the first that cannot be made.
-pub fn make_links(root: &Root) -> Result<()> {
-    let mut parents = Parents::of(root);
+fn links(parents: &mut Parents<'_>) -> Result<()> {
     let ptmx = Path::new("/dev/ptmx");
     let (dev, name) = parents.get(ptmx).step(|| at("make", ptmx))?;
     match unlinkat(&dev.dir, name, UnlinkatFlags::NoRemoveDir) {
         Ok(()) | Err(Errno::ENOENT) => {}
         Err(errno) => return Err(errno).step(|| at("replace", ptmx)),
     }
-    link(&mut parents, ptmx, "pts/ptmx")?;
+    link(parents, ptmx, "pts/ptmx")?;
     for (path, target) in LINKS {
-        link(&mut parents, Path::new(path), target)?;
+        link(parents, Path::new(path), target)?;
     }
     if Path::new("/proc/kcore").exists() {
-        link(&mut parents, Path::new("/dev/core"), "/proc/kcore")?;
+        link(parents, Path::new("/dev/core"), "/proc/kcore")?;
     }
     Ok(())
 }

@@ -207,8 +207,7 @@ pub fn inside(plan: &Plan, sources: &Sources, own_cgroup: Option<PathBuf>) -> Re
     }
     if let Some(nodes) = &plan.devices {
         let user_namespace = plan.has_user_namespace();
-        devices::make_nodes(&root, sources, nodes, user_namespace, mounter.label)?;
-        devices::make_links(&root)?;
+        devices::populate(&root, sources, nodes, user_namespace, mounter.label)?;
     }
     protect::must_have_dev_null(&root)?;
     make_cwd(&root, &plan.cwd)?;

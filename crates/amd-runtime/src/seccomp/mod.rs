@@ -55,9 +55,12 @@ pub enum SeccompError {
 }
 
 impl SeccompError {
-    /// For `map_err`.
+    /// For `map_err`. Nothing is allocated where there is no error: a filter that is in force need not
+    /// allow it.
     pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
-        let what = what.into();
-        move |source| Self::Io { what, source }
+        move |source| Self::Io {
+            what: what.into(),
+            source,
+        }
     }
 }

@@ -1,15 +1,22 @@
 //! Device programs.
 
+use std::os::fd::BorrowedFd;
+
 use super::*;
 use crate::device_cgroup::random_rules::RandomRules;
 use crate::device_cgroup::v2::V2Error;
+
+/// Loads the program of a table and attaches it.
+fn attach(cgroup: BorrowedFd<'_>, table: &DeviceTable) -> ProgramRef {
+    v2::attach(cgroup, &Program::load(table).unwrap()).unwrap()
+}
 
 #[test]
 fn a_program_decides_over_every_open_and_mknod() {
     let Some(root) = v2_root() else { return };
     let cgroup = TestCgroup::below(&root);
     let mut inside = Inside::of(&cgroup.0);
-    v2::attach(cgroup.open().as_fd(), &Program::load(&table(GPU)).unwrap()).unwrap();
+    attach(cgroup.open().as_fd(), &table(GPU));
     assert_only_226_128_is_granted(&mut inside);
 }
 
@@ -20,7 +27,7 @@ fn accesses_are_told_apart() {
     let mut inside = Inside::of(&cgroup.0);
     let list = rules(&["allow c 226:128 r", "allow c 226:129 w", "allow b *:* m"]);
     let table = DeviceTable::from_rules(&list).unwrap();
-    v2::attach(cgroup.open().as_fd(), &Program::load(&table).unwrap()).unwrap();
+    attach(cgroup.open().as_fd(), &table);
     inside.node("reading", "226", "128");
     inside.node("writing", "226", "129");
     for (command, expected) in [
@@ -42,7 +49,7 @@ fn a_deny_list_denies_its_exceptions() {
     let cgroup = TestCgroup::below(&root);
     let mut inside = Inside::of(&cgroup.0);
     let table = table(&["allow a *:* rwm", "deny c 226:129 w"]);
-    v2::attach(cgroup.open().as_fd(), &Program::load(&table).unwrap()).unwrap();
+    attach(cgroup.open().as_fd(), &table);
     inside.node("denied", "226", "129");
     inside.node("other", "226", "128");
     assert_eq!(inside.answer(": <denied"), "ENXIO");
@@ -95,8 +102,8 @@ fn a_detached_program_is_missed() {
     let Some(root) = v2_root() else { return };
     let cgroup = TestCgroup::below(&root);
     let dir = cgroup.open();
-    let gpu = v2::attach(dir.as_fd(), &Program::load(&table(GPU)).unwrap()).unwrap();
-    let other = v2::attach(dir.as_fd(), &Program::load(&table(&[])).unwrap()).unwrap();
+    let gpu = attach(dir.as_fd(), &table(GPU));
+    let other = attach(dir.as_fd(), &table(&[]));
     assert_ne!(gpu.tag, other.tag);
     v2::verify(dir.as_fd(), &gpu).unwrap();
     v2::detach(dir.as_fd(), &gpu).unwrap();
@@ -110,7 +117,7 @@ fn another_program_under_the_same_id_is_noticed() {
     let Some(root) = v2_root() else { return };
     let cgroup = TestCgroup::below(&root);
     let dir = cgroup.open();
-    let program = v2::attach(dir.as_fd(), &Program::load(&table(GPU)).unwrap()).unwrap();
+    let program = attach(dir.as_fd(), &table(GPU));
     let recorded = ProgramRef {
         tag: "0123456789abcdef".to_string(),
         ..program
