@@ -39,7 +39,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::access::Access;
 pub use self::error::DeviceCgroupError;
-pub use self::rule::{DeviceKind, DeviceRule, RuleError, default_rules, rules_from_spec};
+pub use self::rule::{DeviceKind, DeviceRule, NodeKind, RuleError, default_rules, rules_from_spec};
 pub use self::table::{DeviceTable, TableError};
 pub use self::v2::{Program, ProgramRef};
 
