@@ -44,6 +44,7 @@ use crate::process::descriptors;
 use crate::rootless::{self, default_root};
 use crate::seal::Sealed;
 use crate::settings::LogLevel;
+use crate::state::StateRoot;
 use crate::{Runtime, Settings, seal};
 use logging::{Format, Log, LogLayer};
 use report::Failure;
@@ -151,7 +152,7 @@ fn load_settings(command: &Command, global: &Global) -> Result<Settings> {
 /// The program that enters a container is not one that can be written to from there
 /// (CVE-2019-5736).
 fn seal_binary(root: &Path) -> Result<Sealed> {
-    std::fs::create_dir_all(root).with_context(|| format!("cannot create {root:?}"))?;
+    StateRoot::new(root).make().map_err(crate::Error::from)?;
     if !head_start::is_needless() && !seal::is_second_run() {
         head_start::begin();
     }

@@ -53,7 +53,14 @@ impl Drop for Undo {
         if let Some(record) = &self.record
             && let Err(err) = recover(&self.dir, record)
         {
-            tracing::warn!("undoing the create of {}: {err}", record.id);
+            // Its record says where to go on, for a forced delete or another create of this id.
+            tracing::warn!(
+                "undoing the create of {id}: {}; what is left of it stays for \
+                 `amd-container-runtime delete --force {id}`",
+                chain(&err),
+                id = record.id
+            );
+            return;
         }
         if let Err(err) = self.dir.remove() {
             tracing::warn!("undoing the create of {}: {err}", self.dir.id());

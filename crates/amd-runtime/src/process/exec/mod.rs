@@ -58,8 +58,8 @@ pub struct Request<'a> {
     pub state: &'a HookState,
 }
 
-/// Makes the process. `ready` is called when it has everything but its program; the
-/// program starts when that is done.
+/// Makes the process. `is_in_cgroup` is called when it is in its cgroup, and `ready` when it has
+/// everything but its program; the program starts when that is done.
 ///
 /// The calling process must have one thread.
 ///
@@ -68,6 +68,7 @@ pub struct Request<'a> {
 /// process then.
 pub fn exec(
     request: &Request<'_>,
+    is_in_cgroup: impl FnOnce(),
     ready: impl FnOnce(ProcessRef) -> Result<()>,
 ) -> Result<ProcessRef> {
     let plan = request.plan;
@@ -98,7 +99,9 @@ pub fn exec(
     };
     drop((theirs, namespaces, place, console));
     let mut children = Children(vec![child]);
-    let process = children.guide(request, &link, child, pidfd_socket, ready)?;
+    let pid = children.fork_into(request, &link, child)?;
+    is_in_cgroup();
+    let process = children.guide(plan, &link, pid, pidfd_socket, ready)?;
     start(&link, agent, request.state, process)?;
     children.0.clear();
     Ok(process)
@@ -109,20 +112,10 @@ pub fn exec(
 struct Children(Vec<Pid>);
 
 impl Children {
-    /// Leads the forked processes to the point where the program can start.
-    fn guide(
-        &mut self,
-        request: &Request<'_>,
-        link: &Link,
-        child: Pid,
-        pidfd_socket: Option<UnixStream>,
-        ready: impl FnOnce(ProcessRef) -> Result<()>,
-    ) -> Result<ProcessRef> {
+    /// Lets `child` join the namespaces and fork the process, and sees to it that this is in its
+    /// cgroups. Returns its pid.
+    fn fork_into(&mut self, request: &Request<'_>, link: &Link, child: Pid) -> Result<i32> {
         let plan = request.plan;
-        let gone = |what: &str| Error::System {
-            what: what.to_owned(),
-            source: Errno::ESRCH.into(),
-        };
         if let Some(cpus) = &plan.affinity.initial {
             affinity::set_affinity(child.as_raw(), cpus).map_err(|errno| {
                 Error::system("error setting initial CPU affinity")(errno.into())
@@ -154,6 +147,18 @@ impl Children {
                 tracing::warn!("cannot join cgroup {dir:?}: {err}");
             }
         }
+        Ok(pid)
+    }
+
+    /// Leads the process to the point where its program can start.
+    fn guide(
+        &mut self,
+        plan: &Plan,
+        link: &Link,
+        pid: i32,
+        pidfd_socket: Option<UnixStream>,
+        ready: impl FnOnce(ProcessRef) -> Result<()>,
+    ) -> Result<ProcessRef> {
         go(link)?;
         let process = ProcessRef::of(pid).ok_or_else(|| gone("the process in the container"))?;
         let Some(Message::Ready) = next(link)? else {
@@ -187,6 +192,13 @@ impl Drop for Children {
             let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
             let _ = waitpid(pid, None);
         }
+    }
+}
+
+fn gone(what: &str) -> Error {
+    Error::System {
+        what: what.to_owned(),
+        source: Errno::ESRCH.into(),
     }
 }
 
