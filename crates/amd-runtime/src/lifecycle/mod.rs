@@ -19,6 +19,7 @@ mod limits;
 mod loopback;
 mod named_namespaces;
 mod reap;
+mod resctrl;
 mod reservation;
 mod restore;
 mod rights;
