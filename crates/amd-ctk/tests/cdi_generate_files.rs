@@ -8,6 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::thread;
 
+use serde_json::{Value, json};
 use support::{Host, Outcome};
 
 /// A host with device nodes, where this user may make them.
@@ -24,6 +25,23 @@ fn file(host: &Host, path: &str) -> PathBuf {
     host.path().join(path)
 }
 
+const SPEC: &str = "/etc/cdi/amd.json";
+
+fn read(host: &Host) -> String {
+    fs::read_to_string(file(host, "etc/cdi/amd.json")).unwrap()
+}
+
+/// A spec of this host in which an administrator has a device of their own.
+fn with_training(host: &Host) -> String {
+    let run = generate(host, &["--output", "-"]);
+    let mut spec: Value = serde_json::from_str(&run.stdout).unwrap();
+    let training = json!({"name": "training", "containerEdits": {"env": ["MODE=training"]}});
+    spec["devices"].as_array_mut().unwrap().push(training);
+    let text = spec.to_string();
+    host.file(SPEC, &text);
+    text
+}
+
 #[test]
 fn what_is_not_ours_is_not_replaced() {
     let Some(host) = host() else { return };
@@ -33,16 +51,114 @@ fn what_is_not_ours_is_not_replaced() {
             "is a CDI spec of other.com/gpu",
         ),
         (r#"{"a": 1}"#, "is not a CDI spec"),
-        ("{ torn", "is not a CDI spec"),
-        ("", "is not a CDI spec"),
+        ("{ torn", "is not JSON: "),
     ] {
-        host.file("/etc/cdi/amd.json", text);
+        host.file(SPEC, text);
         let run = generate(&host, &[]);
         assert!(run.stderr.contains(what), "{}", run.stderr);
-        assert!(run.stderr.contains("\nhint: "), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("stays as it is\nhint: "),
+            "{}",
+            run.stderr
+        );
         assert_eq!(run.code, Some(1), "{text}");
-        let path = file(&host, "etc/cdi/amd.json");
-        assert_eq!(fs::read_to_string(path).unwrap(), text);
+        assert_eq!(read(&host), text);
+    }
+}
+
+#[test]
+fn what_an_administrator_put_into_our_spec_is_not_lost() {
+    let Some(host) = host() else { return };
+    let text = with_training(&host);
+    let run = generate(&host, &[]);
+    assert_eq!(
+        run.stderr,
+        "error: <host>/etc/cdi/amd.json has device \"training\", which amd-ctk did not write, and \
+         stays as it is\n\
+         hint: move what is yours into a spec file of its own, and replace this one with --force; \
+         or name another file with --output\n"
+    );
+    assert_eq!((run.stdout.as_str(), run.code), ("", Some(1)));
+    assert_eq!(read(&host), text);
+}
+
+#[test]
+fn a_comment_in_a_spec_of_yaml_is_not_lost() {
+    let Some(host) = host() else { return };
+    let path = file(&host, "etc/cdi/amd.yaml");
+    let output = ["--output", path.to_str().unwrap()];
+    assert_eq!(generate(&host, &output).code, Some(0));
+    let text = fs::read_to_string(&path).unwrap() + "# Ask ops before a change.\n";
+    host.file("/etc/cdi/amd.yaml", &text);
+    let run = generate(&host, &output);
+    assert!(
+        run.stderr.contains(" has a comment in line "),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(run.code, Some(1));
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+}
+
+#[test]
+fn what_we_wrote_in_any_way_is_replaced() {
+    let Some(host) = host() else { return };
+    std::os::unix::fs::chown(file(&host, "dev/kfd"), None, Some(992)).unwrap();
+    for args in [
+        &["--additional-gids", "--format", "yaml"][..],
+        &["--cdi-version", "0.5.0"],
+        &["--dev-root", "/host #1", "--format", "yaml"],
+        &["--device-name-strategy", "index,uuid,pci"],
+        &[],
+    ] {
+        let run = generate(&host, args);
+        assert!(run.stdout.starts_with("wrote "), "{args:?}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn what_the_go_toolkit_wrote_is_replaced() {
+    let Some(host) = host() else { return };
+    let node = |path| {
+        json!({
+            "path": path, "type": "c", "major": 511, "fileMode": 432, "permissions": "rwm",
+            "uid": 0, "gid": 109,
+        })
+    };
+    let spec = json!({
+        "cdiVersion": "0.6.0", "kind": "amd.com/gpu",
+        "devices": [{"name": "all", "containerEdits": {
+            "deviceNodes": [node("/dev/dri/card1"), node("/dev/dri/renderD128"), node("/dev/kfd")],
+        }}],
+        "containerEdits": {},
+    });
+    host.file(SPEC, &spec.to_string());
+    let run = generate(&host, &[]);
+    assert!(run.stdout.starts_with("wrote "), "{}", run.stderr);
+}
+
+#[test]
+fn a_file_that_says_nothing_is_replaced() {
+    let Some(host) = host() else { return };
+    for text in ["", "\n", "\0\0\0\0"] {
+        host.file(SPEC, text);
+        let run = generate(&host, &[]);
+        assert!(run.stdout.starts_with("wrote "), "{text:?}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn anything_is_replaced_where_that_is_asked_for() {
+    let Some(host) = host() else { return };
+    for text in [
+        &with_training(&host),
+        "{ torn",
+        r#"{"kind": "other.com/gpu"}"#,
+    ] {
+        host.file(SPEC, text);
+        let run = generate(&host, &["--force"]);
+        assert!(run.stdout.starts_with("wrote "), "{text}: {}", run.stderr);
+        assert_eq!(host.amd_ctk(&["cdi", "validate"]).code, Some(0));
     }
 }
 
@@ -150,14 +266,32 @@ fn a_host_that_lost_its_gpus_loses_its_spec_where_that_is_asked_for() {
 #[test]
 fn what_is_not_ours_is_not_removed() {
     let host = Host::bare();
-    let text = r#"{"cdiVersion": "0.5.0", "kind": "other.com/gpu", "devices": []}"#;
-    host.file("/etc/cdi/amd.json", text);
-    let run = generate(&host, &REMOVE);
-    let error = "error: <host>/etc/cdi/amd.json is a CDI spec of other.com/gpu";
-    assert!(run.stderr.starts_with(error), "{}", run.stderr);
-    assert_eq!(run.code, Some(1));
-    let path = file(&host, "etc/cdi/amd.json");
-    assert_eq!(fs::read_to_string(path).unwrap(), text);
+    for (text, what) in [
+        (
+            r#"{"cdiVersion": "0.5.0", "kind": "other.com/gpu", "devices": []}"#,
+            "is a CDI spec of other.com/gpu, and stays as it is",
+        ),
+        (
+            r#"{"kind": "amd.com/gpu", "containerEdits": {"env": ["A=b"]}}"#,
+            r#"has "env" of all devices, which amd-ctk did not write, and stays as it is"#,
+        ),
+    ] {
+        host.file(SPEC, text);
+        let run = generate(&host, &REMOVE);
+        let error = format!("error: <host>/etc/cdi/amd.json {what}\n");
+        assert!(run.stderr.starts_with(&error), "{}", run.stderr);
+        assert_eq!(run.code, Some(1));
+        assert_eq!(read(&host), text);
+    }
+}
+
+#[test]
+fn anything_is_removed_where_that_is_asked_for() {
+    let host = Host::bare();
+    host.file(SPEC, r#"{"kind": "amd.com/gpu", "x": "y"}"#);
+    let run = generate(&host, &["--remove-if-none", "--force"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(!file(&host, "etc/cdi/amd.json").exists());
 }
 
 #[test]

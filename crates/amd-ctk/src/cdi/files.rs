@@ -14,6 +14,9 @@ use crate::error::CommandError;
 /// which win over the others.
 pub const SPEC_DIRS: [&str; 2] = ["/etc/cdi", "/var/run/cdi"];
 
+/// Where `amd-ctk cdi generate` writes, unless it is told another place.
+pub const GENERATED: &str = "/etc/cdi/amd.json";
+
 /// A file that holds a CDI spec.
 #[derive(Debug, Clone)]
 pub struct Found {
@@ -131,7 +134,8 @@ pub fn read_text(path: &Path, text: &str) -> Result<Found, CommandError> {
             anyhow!(first).context(format!("{} is not YAML", path.display()))
         }
     };
-    Err(CommandError::new(cause, None))
+    let hint = "correct it, or remove it if nobody needs it: engines cannot read it either";
+    Err(CommandError::new(cause, Some(hint.to_owned())))
 }
 
 #[cfg(test)]

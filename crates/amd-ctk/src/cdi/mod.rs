@@ -4,10 +4,12 @@
 pub mod check;
 mod document;
 mod files;
+mod foreign;
 pub mod on_host;
 mod schema;
 
 pub use document::{Document, OfferedDevice, OfferedNode};
 pub(crate) use files::is_spec_name;
-pub use files::{Found, SPEC_DIRS, read_dir, read_file, read_text, spec_paths};
+pub use files::{Found, GENERATED, SPEC_DIRS, read_dir, read_file, read_text, spec_paths};
+pub use foreign::foreign;
 pub use schema::{Fault, faults};
