@@ -221,6 +221,23 @@ fn no_spec_is_a_failure_with_a_hint() {
 }
 
 #[test]
+fn a_torn_spec_of_ours_is_named_with_a_way_out() {
+    let host = Host::bare();
+    host.file("/etc/cdi/amd.json", "{\"cdiVersion\": \"0.6.0\", \"kind\"");
+    let run = validate(&host);
+    assert_eq!(
+        run.stderr,
+        "warning: <host>/etc/cdi/amd.json is not JSON: EOF while parsing an object at line 1 \
+         column 30\n\
+         hint: correct it, or remove it if nobody needs it: engines cannot read it either\n\
+         error: no CDI spec of amd.com/gpu in /etc/cdi or /var/run/cdi\n\
+         hint: correct <host>/etc/cdi/amd.json, or remove it if nobody needs it: `amd-ctk cdi \
+         generate` then writes one\n"
+    );
+    assert_eq!(run.code, Some(1));
+}
+
+#[test]
 fn a_file_that_is_named_is_checked_whosever_it_is() {
     let host = Host::bare();
     let path = host.path().join("vendor.yaml");

@@ -40,17 +40,17 @@ pub fn run(
 }
 
 fn of_our_kind(host: &HostRoot, streams: &mut Streams<'_>) -> Result<Vec<Found>, CommandError> {
-    let (ours, unread) = installed(host)?;
-    for error in unread {
+    let installed = installed(host)?;
+    for (_, error) in &installed.unread {
         error.report("warning", streams.err);
     }
-    if ours.is_empty() {
+    if installed.ours.is_empty() {
         return Err(CommandError::new(
             anyhow!("no CDI spec of {CDI_KIND} in {}", SPEC_DIRS.join(" or ")),
-            Some("`amd-ctk cdi generate` writes one".to_owned()),
+            Some(installed.way_to_one()),
         ));
     }
-    Ok(ours)
+    Ok(installed.ours)
 }
 
 fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {

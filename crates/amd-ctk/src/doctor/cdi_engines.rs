@@ -7,7 +7,6 @@ use std::process::{Child, Command, Stdio};
 use discovery::cdi::Version;
 
 use super::{Check, CouldNotRun, Host, Outcome};
-use crate::cdi::check::installed;
 
 /// A release of an engine: major, minor, patch.
 type Release = (u32, u32, u32);
@@ -144,8 +143,7 @@ impl Found {
 
 /// The spec of the newest version, by its file.
 fn spec(host: &Host) -> Result<Option<(String, Version)>, CouldNotRun> {
-    let (specs, _) =
-        installed(host.root()).map_err(|error| CouldNotRun::new(error.to_string(), None))?;
+    let specs = host.specs()?.ours;
     let versions = specs.iter().filter_map(|spec| {
         let version = spec.document().version.parse().ok()?;
         Some((spec.path.display().to_string(), version))
