@@ -3,11 +3,11 @@
 mod file;
 mod warnings;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use discovery::Inventory;
 use discovery::cdi::{self, NameStrategy, Options, Spec, Version};
+use discovery::{HostRoot, Inventory};
 
 use self::file::SpecFile;
 use self::warnings::{warn_of_duplicates, warn_of_ending, warn_of_nameless};
@@ -16,6 +16,7 @@ use crate::cdi::GENERATED;
 use crate::cli::{CdiGenerateArgs, GlobalArgs, SpecFormat};
 use crate::error::CommandError;
 use crate::output::{Streams, write_json, write_yaml};
+use crate::place::place;
 
 /// The name of a file that is standard output.
 const STDOUT: &str = "-";
@@ -34,7 +35,10 @@ pub fn run(
 ) -> Result<(), CommandError> {
     let (host, inventory) = identify(global)?;
     let options = options(args)?;
-    let output = args.output.clone().unwrap_or_else(|| host.join(GENERATED));
+    let output = match &args.output {
+        Some(output) => output.clone(),
+        None => default_output(&host)?,
+    };
     if args.remove_if_none && output == Path::new(STDOUT) {
         return Err(CommandError::new(
             anyhow!("--remove-if-none: standard output cannot be removed"),
@@ -77,6 +81,16 @@ pub fn run(
     )?;
     warn_of_ending(&output, streams);
     warn_of_duplicates(&host, &output, &spec, streams)
+}
+
+fn default_output(host: &HostRoot) -> Result<PathBuf, CommandError> {
+    place(host, Path::new(GENERATED)).map_err(|error| {
+        let path = host.join(GENERATED);
+        CommandError::new(
+            anyhow!(error).context(format!("cannot follow the links of {}", path.display())),
+            Some("correct the links, or name another file with --output".to_owned()),
+        )
+    })
 }
 
 fn options(args: &CdiGenerateArgs) -> Result<Options, CommandError> {
