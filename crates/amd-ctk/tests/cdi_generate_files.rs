@@ -5,11 +5,12 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::thread;
 
 use serde_json::{Value, json};
-use support::{Host, Outcome};
+use support::{Host, Outcome, program};
 
 /// A host with device nodes, where this user may make them.
 fn host() -> Option<Host> {
@@ -200,6 +201,84 @@ fn a_second_spec_with_the_same_names_is_warned_of() {
         run.stderr
     );
     assert_eq!(run.code, Some(0));
+}
+
+#[test]
+fn it_is_warned_of_however_the_directory_is_spelt() {
+    let Some(host) = host() else { return };
+    assert_eq!(generate(&host, &[]).code, Some(0));
+    let dir = file(&host, "etc/cdi");
+    let link = file(&host, "link");
+    symlink(&dir, &link).unwrap();
+    for (working_dir, output) in [
+        (&dir, "second.yaml".to_owned()),
+        (&dir, "./second.yaml".to_owned()),
+        (&dir, "../cdi/second.yaml".to_owned()),
+        (&link, "second.yaml".to_owned()),
+        (&dir, format!("{}/second.yaml", link.display())),
+    ] {
+        let run = program()
+            .current_dir(working_dir)
+            .arg("--host-root")
+            .arg(host.path())
+            .args(["cdi", "generate", "--output", &output])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(run.stderr).unwrap();
+        assert_eq!(
+            said.matches(" too: engines refuse").count(),
+            1,
+            "{output}: {said}"
+        );
+        assert!(said.contains("/etc/cdi/amd.json has "), "{output}: {said}");
+    }
+}
+
+#[test]
+fn two_names_of_one_directory_are_no_second_spec() {
+    let Some(host) = host() else { return };
+    host.file("/var/run/cdi/vendor.txt", "");
+    fs::create_dir(file(&host, "etc")).unwrap();
+    symlink("/var/run/cdi", file(&host, "etc/cdi")).unwrap();
+    for _ in 0..2 {
+        let run = generate(&host, &[]);
+        assert_eq!((run.stderr.as_str(), run.code), ("", Some(0)));
+    }
+}
+
+#[test]
+fn links_of_another_host_lead_to_its_own_files() {
+    for (link, target, made) in [
+        ("etc/cdi", "/run/host-cdi", "run/host-cdi/amd.json"),
+        ("etc/cdi/amd.json", "/srv/gpus.json", "srv/gpus.json"),
+    ] {
+        let Some(host) = host() else { return };
+        let link = file(&host, link);
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        symlink(target, &link).unwrap();
+        let run = generate(&host, &[]);
+        assert_eq!((run.stderr.as_str(), run.code), ("", Some(0)));
+        assert!(file(&host, made).is_file(), "{}", run.stdout);
+        assert_eq!(link.read_link().unwrap(), PathBuf::from(target));
+        let again = generate(&host, &[]);
+        assert!(again.stdout.starts_with("unchanged: "), "{}", again.stdout);
+    }
+}
+
+#[test]
+fn links_in_a_circle_are_an_error() {
+    let Some(host) = host() else { return };
+    fs::create_dir(file(&host, "etc")).unwrap();
+    symlink("cdi", file(&host, "etc/cdi")).unwrap();
+    let run = generate(&host, &[]);
+    assert!(
+        run.stderr
+            .starts_with("error: cannot follow the links of <host>/etc/cdi/amd.json: "),
+        "{}",
+        run.stderr
+    );
+    assert!(run.stderr.contains("\nhint: "), "{}", run.stderr);
+    assert_eq!(run.code, Some(1));
 }
 
 #[test]
