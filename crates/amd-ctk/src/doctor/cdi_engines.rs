@@ -1,11 +1,11 @@
 //! Which CDI versions the installed engines read: they refuse a newer file as a whole.
 
-use std::io;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use discovery::cdi::Version;
 
+use super::ask::{Asked, ask};
 use super::{Check, CouldNotRun, Host, Outcome};
 
 /// A release of an engine: major, minor, patch.
@@ -73,6 +73,9 @@ const ENGINES: [Engine; 4] = [
     },
 ];
 
+/// How long an engine may take to say its version: one hangs where its storage does.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// The oldest version in which a spec can name GPUs by index.
 const OLDEST_WRITTEN: Version = Version::V0_5;
 
@@ -95,8 +98,10 @@ pub(super) const READ: Check = Check {
         // All at once: each takes tens of milliseconds.
         let asked: Vec<_> = programs
             .iter()
-            .map(|(engine, program)| (engine, ask(program)))
+            .map(|(engine, program)| (engine, ask(program, &["--version"])))
             .collect();
+        let until = Instant::now() + PATIENCE;
+        let release = |asked: Asked| parse_release(&asked.answer(until));
         let found: Vec<Found> = asked
             .into_iter()
             .map(|(engine, answer)| Found::new(engine, answer.ok().and_then(release)))
@@ -109,6 +114,7 @@ pub(super) const READ: Check = Check {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Found {
     name: &'static str,
+    program: &'static str,
     /// None where it does not say.
     release: Option<Release>,
     /// The newest version that it reads, None for none that is known.
@@ -123,6 +129,7 @@ impl Found {
         };
         Self {
             name: engine.name,
+            program: engine.program,
             release,
             reads: release.and_then(since).map(|(_, version)| *version),
         }
@@ -156,13 +163,23 @@ fn judge(spec: Option<&(String, Version)>, engines: &[Found]) -> Outcome {
         let each = engines.iter().map(|engine| engine.told());
         each.collect::<Vec<_>>().join(", ")
     };
+    let no_refusal = || {
+        let told = told(&engines.iter().collect::<Vec<_>>());
+        match engines.iter().find(|engine| engine.release.is_none()) {
+            None => Outcome::Pass(told),
+            Some(silent) => Outcome::Warn(
+                told,
+                format!("`{} --version` should say it at once", silent.program),
+            ),
+        }
+    };
     let Some((file, version)) = spec else {
-        return Outcome::Pass(told(&engines.iter().collect::<Vec<_>>()));
+        return no_refusal();
     };
     let too_old = |engine: &&Found| engine.reads.is_some_and(|reads| reads < *version);
     let refusing: Vec<&Found> = engines.iter().filter(too_old).collect();
     let Some(lowest) = refusing.iter().filter_map(|engine| engine.reads).min() else {
-        return Outcome::Pass(told(&engines.iter().collect::<Vec<_>>()));
+        return no_refusal();
     };
     let hint = if lowest < OLDEST_WRITTEN {
         "no spec of GPUs by index can be of a version that old: `amd-ctk runtime configure` is \
@@ -179,21 +196,6 @@ fn judge(spec: Option<&(String, Version)>, engines: &[Found]) -> Outcome {
         format!("{}, and {file} is of {version}", told(&refusing)),
         hint,
     )
-}
-
-/// Starts an engine that says its version.
-fn ask(program: &Path) -> io::Result<Child> {
-    Command::new(program)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-}
-
-fn release(engine: Child) -> Option<Release> {
-    let output = engine.wait_with_output().ok()?;
-    parse_release(&String::from_utf8_lossy(&output.stdout))
 }
 
 /// The first word that is a version, in what an engine says of itself.
@@ -306,5 +308,17 @@ mod tests {
             panic!("no warning");
         };
         assert!(hint.contains("amd-ctk runtime configure"), "{hint}");
+    }
+
+    #[test]
+    fn an_engine_that_does_not_tell_its_version_is_a_warning() {
+        let engines = [found("docker", Some((28, 1, 0))), found("podman", None)];
+        let spec = ("/etc/cdi/amd.json".to_owned(), Version::V0_6);
+        let expected = Outcome::Warn(
+            "docker 28.1.0 reads CDI up to 1.0.0, podman does not tell its version".to_owned(),
+            "`podman --version` should say it at once".to_owned(),
+        );
+        assert_eq!(judge(Some(&spec), &engines), expected);
+        assert_eq!(judge(None, &engines), expected);
     }
 }
