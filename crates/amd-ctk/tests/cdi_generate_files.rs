@@ -314,10 +314,40 @@ fn many_at_once_all_succeed() {
 #[test]
 fn a_place_that_is_no_file_is_an_error() {
     let Some(host) = host() else { return };
-    for output in ["/dev/null", "/"] {
+    for output in [
+        "/dev/null",
+        "/",
+        "/dev/stdout",
+        "/dev/fd/1",
+        "/proc/self/fd/1",
+    ] {
         let run = generate(&host, &["--output", output]);
-        assert!(run.stderr.contains("not a regular file"), "{}", run.stderr);
-        assert_eq!(run.code, Some(1));
+        assert_eq!(
+            run.stderr,
+            format!(
+                "error: {output}: not a regular file\n\
+                 hint: name another file with --output, or `-` for standard output\n"
+            )
+        );
+        assert_eq!((run.stdout.as_str(), run.code), ("", Some(1)));
+    }
+}
+
+#[test]
+fn a_file_that_is_no_text_is_an_error_with_a_way_out() {
+    let Some(host) = host() else { return };
+    fs::create_dir_all(file(&host, "etc/cdi")).unwrap();
+    fs::write(file(&host, "etc/cdi/amd.json"), b"\xff\xfe").unwrap();
+    for args in [&[][..], &["--force"]] {
+        let run = generate(&host, args);
+        assert!(
+            run.stderr.ends_with(
+                "not UTF-8\nhint: name another file with --output, or remove this one if nobody \
+                 needs it\n"
+            ),
+            "{}",
+            run.stderr
+        );
     }
 }
 

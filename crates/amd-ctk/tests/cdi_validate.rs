@@ -4,6 +4,8 @@
 
 mod support;
 
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use serde_json::{Value, json};
 use support::{Host, Outcome};
 
@@ -261,6 +263,45 @@ fn a_file_that_is_named_is_checked_whosever_it_is() {
     let run = check("kind: [");
     assert!(run.stderr.contains("is not YAML: "), "{}", run.stderr);
     assert_eq!(run.code, Some(1));
+}
+
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    let host = Host::bare();
+    let pipe = host.path().join("pipe");
+    mkfifo(&pipe, Mode::S_IRUSR).unwrap();
+    for path in [pipe.to_str().unwrap(), "/dev/zero", "/"] {
+        let run = host.amd_ctk(&["cdi", "validate", "--path", path]);
+        assert!(
+            run.stderr.starts_with("error: cannot read "),
+            "{}",
+            run.stderr
+        );
+        assert!(
+            run.stderr
+                .ends_with(": not a regular file\nhint: name a file that holds a CDI spec\n"),
+            "{}",
+            run.stderr
+        );
+        assert_eq!(run.code, Some(1));
+    }
+}
+
+#[test]
+fn a_file_larger_than_any_spec_is_not_read() {
+    let host = Host::bare();
+    host.file("/etc/cdi/big.json", "");
+    let path = host.path().join("etc/cdi/big.json");
+    let big = std::fs::File::options().write(true).open(path).unwrap();
+    big.set_len(1 << 40).unwrap();
+    let run = validate(&host);
+    assert!(
+        run.stderr.starts_with(
+            "warning: cannot read <host>/etc/cdi/big.json: it is larger than 16 MiB\n"
+        ),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]

@@ -74,7 +74,7 @@ pub struct CdiGenerateArgs {
     #[arg(long, value_name = "PATH")]
     pub dev_root: Option<PathBuf>,
 
-    /// Replace or remove the file whatever it holds
+    /// Replace or remove the file whatever it says
     ///
     /// Without this, a file with what neither amd-ctk nor AMD's Go toolkit writes stays as it
     /// is: a device of another name, environment, mounts, other nodes, comments.

@@ -94,11 +94,18 @@ fn default_output(host: &HostRoot) -> Result<PathBuf, CommandError> {
 }
 
 fn options(args: &CdiGenerateArgs) -> Result<Options, CommandError> {
-    if let Some(dir) = args.dev_root.as_ref().filter(|dir| !dir.is_absolute()) {
-        return Err(CommandError::new(
-            anyhow!("--dev-root {}: not an absolute path", dir.display()),
-            None,
-        ));
+    if let Some(dir) = &args.dev_root {
+        let refused = |why, hint: Option<&str>| {
+            let cause = anyhow!("--dev-root {}: {why}", dir.display());
+            Err(CommandError::new(cause, hint.map(str::to_owned)))
+        };
+        if !dir.is_absolute() {
+            return refused("not an absolute path", None);
+        }
+        if dir.to_str().is_none() {
+            let hint = "paths in a CDI spec are UTF-8: name a symbolic link to the directory";
+            return refused("not UTF-8", Some(hint));
+        }
     }
     Ok(Options {
         names: args

@@ -23,6 +23,8 @@ const MOST_NAMED: usize = 3;
 const NOT_OURS: &str =
     "name another file with --output, or replace this one with --force if nobody needs it";
 
+const NOT_TEXT: &str = "name another file with --output, or remove this one if nobody needs it";
+
 /// Where a spec is to be.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SpecFile<'a> {
@@ -56,6 +58,10 @@ impl SpecFile<'_> {
                 Err(ReplaceError::Config(ConfigError::Changed(_))) if tries < MOST_TRIES => {
                     tries += 1;
                 }
+                Err(ReplaceError::Config(ConfigError::Content { path, error })) => {
+                    let error = error.with_hint(NOT_TEXT);
+                    return Err(ConfigError::Content { path, error }.into());
+                }
                 Err(ReplaceError::Config(error)) => return Err(error.into()),
                 Err(ReplaceError::Command(error)) => return Err(error),
                 Ok(changed) => return Ok(changed),
@@ -65,6 +71,7 @@ impl SpecFile<'_> {
 
     /// Writes the file, or removes it where `text` is None, and tells whether that changed it.
     fn replace(self, text: Option<&str>) -> Result<bool, ReplaceError> {
+        check_regular(self.path).map_err(ReplaceError::Command)?;
         let file = ConfigFile::read(self.path).map_err(ReplaceError::Config)?;
         if file.text() == text {
             return Ok(false);
@@ -87,6 +94,21 @@ impl SpecFile<'_> {
 enum ReplaceError {
     Command(CommandError),
     Config(ConfigError),
+}
+
+/// Refuses what cannot be replaced: another kind of file, or standard output by its path. Where
+/// that is a pipe, its link names no file; where it is a file, that would be taken from under
+/// the shell.
+fn check_regular(path: &Path) -> Result<(), CommandError> {
+    const OPEN_FILES: [&str; 3] = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+    let is_open = OPEN_FILES.iter().any(|it| path == Path::new(it));
+    if !is_open && fs::metadata(path).map_or(true, |meta| meta.is_file()) {
+        return Ok(());
+    }
+    Err(CommandError::new(
+        anyhow!("{}: not a regular file", path.display()),
+        Some("name another file with --output, or `-` for standard output".to_owned()),
+    ))
 }
 
 fn missing_dirs(output: &Path) -> Vec<PathBuf> {
