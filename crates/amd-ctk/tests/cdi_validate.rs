@@ -266,6 +266,24 @@ fn a_file_that_is_named_is_checked_whosever_it_is() {
 }
 
 #[test]
+fn what_a_spec_says_does_nothing_to_the_terminal() {
+    let host = Host::bare();
+    let spec = json!({
+        "cdiVersion": "0.6.0", "kind": "v.com/d", "\u{1b}[2J": 1,
+        "devices": [{"name": "x", "containerEdits": {"deviceNodes": [{"path": "/dev/\u{1b}[2J"}]}}],
+    });
+    host.file("/etc/cdi/vendor.json", &spec.to_string());
+    let path = host.path().join("etc/cdi/vendor.json");
+    let run = host.amd_ctk(&["cdi", "validate", "--path", path.to_str().unwrap()]);
+    assert!(
+        run.stdout.contains(": invalid: \u{fffd}[2J: "),
+        "{}",
+        run.stdout
+    );
+    assert!(!run.stdout.contains('\u{1b}'), "{}", run.stdout);
+}
+
+#[test]
 fn what_is_no_file_is_not_waited_for() {
     let host = Host::bare();
     let pipe = host.path().join("pipe");

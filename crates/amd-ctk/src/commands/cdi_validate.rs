@@ -11,7 +11,7 @@ use crate::cdi::on_host::Problem;
 use crate::cdi::{Found, SPEC_DIRS, read_file};
 use crate::cli::{CdiValidateArgs, GlobalArgs};
 use crate::error::CommandError;
-use crate::output::{Format, Streams, write_json, write_yaml};
+use crate::output::{Format, Streams, printable, write_json, write_yaml};
 
 /// Lists what is wrong with the specs, a line each, and what was checked where nothing is.
 ///
@@ -64,7 +64,7 @@ fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
             .as_ref()
             .map(|file| format!("{file}: "))
             .unwrap_or_default();
-        writeln!(out, "{file}{problem}: {message}")?;
+        writeln!(out, "{file}{problem}: {}", printable(message))?;
     }
     if report.findings.is_empty() {
         for spec in &report.specs {
