@@ -260,6 +260,8 @@ fn a_file_that_is_named_is_checked_whosever_it_is() {
         run.stdout
     );
     assert_eq!(run.code, Some(1));
+    let hint = "\nhint: correct the file, or remove it if nobody needs it: engines refuse it\n";
+    assert!(run.stderr.ends_with(hint), "{}", run.stderr);
     let run = check("kind: [");
     assert!(run.stderr.contains("is not YAML: "), "{}", run.stderr);
     assert_eq!(run.code, Some(1));

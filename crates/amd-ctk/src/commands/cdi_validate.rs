@@ -93,7 +93,9 @@ fn verdict(report: &Report) -> Result<(), CommandError> {
     let hint = match (duplicate, all_ours) {
         (true, _) => Some("keep one of the files that have the same names".to_owned()),
         (false, true) => Some("`amd-ctk cdi generate` writes the spec anew".to_owned()),
-        (false, false) => None,
+        (false, false) => {
+            Some("correct the file, or remove it if nobody needs it: engines refuse it".to_owned())
+        }
     };
     Err(CommandError::new(anyhow!("{count} finding{plural}"), hint))
 }

@@ -3,8 +3,8 @@
 use discovery::CDI_KIND;
 
 use super::{Check, CouldNotRun, Host, Outcome, count};
-use crate::cdi::SPEC_DIRS;
 use crate::cdi::check::Report;
+use crate::cdi::{GENERATED, SPEC_DIRS, check_ours};
 use crate::system::{Daemon, cdi_refresh};
 
 const GENERATE: &str = "`amd-ctk cdi generate` writes the spec anew";
@@ -29,7 +29,13 @@ fn refresh(host: &Host) -> Result<Outcome, CouldNotRun> {
     let (dir, unit) = link.rsplit_once('/').unwrap_or_default();
     let enabled = host.names(dir)?.iter().any(|name| name == unit);
     if enabled && host.has(&link)? {
-        return Ok(Outcome::Pass(format!("{unit} is enabled")));
+        return Ok(match refused(host)? {
+            None => Outcome::Pass(format!("{unit} is enabled")),
+            Some(why) => Outcome::Warn(
+                format!("{unit} is enabled, and does nothing: {why}"),
+                "`amd-ctk cdi generate` says what to do about it".to_owned(),
+            ),
+        });
     }
     let hint = "`amd-ctk system cdi-refresh` sets it up";
     if enabled {
@@ -45,6 +51,22 @@ fn refresh(host: &Host) -> Result<Outcome, CouldNotRun> {
             hint.to_owned(),
         )
     })
+}
+
+/// Why the service leaves its file as it is, where it does.
+fn refused(host: &Host) -> Result<Option<String>, CouldNotRun> {
+    let options = host.text(cdi_refresh::OPTIONS)?.unwrap_or_default();
+    if ["--force", "--output", "-o"]
+        .iter()
+        .any(|it| options.contains(it))
+    {
+        return Ok(None);
+    }
+    let refused = host.text(GENERATED)?.and_then(|text| {
+        let path = host.root().join(GENERATED);
+        check_ours(&path, &text).err()
+    });
+    Ok(refused.map(|error| error.to_string()))
 }
 
 fn spec(host: &Host) -> Result<Outcome, CouldNotRun> {

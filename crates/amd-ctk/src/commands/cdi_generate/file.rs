@@ -5,9 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use discovery::CDI_KIND;
 
-use crate::cdi::{foreign, read_text};
+use crate::cdi::check_ours;
 use crate::config_file::{ConfigError, ConfigFile};
 use crate::error::CommandError;
 
@@ -16,12 +15,6 @@ const MODE: u32 = 0o644;
 
 /// How often to look again at a file that others write.
 const MOST_TRIES: u32 = 10;
-
-/// How much of what is somebody else's is named.
-const MOST_NAMED: usize = 3;
-
-const NOT_OURS: &str =
-    "name another file with --output, or replace this one with --force if nobody needs it";
 
 const NOT_TEXT: &str = "name another file with --output, or remove this one if nobody needs it";
 
@@ -124,81 +117,4 @@ fn set_mode(path: &Path, mode: u32) -> Result<(), CommandError> {
     fs::set_permissions(path, Permissions::from_mode(mode))
         .with_context(|| format!("cannot set the mode of {}", path.display()))
         .map_err(|cause| CommandError::new(cause, None))
-}
-
-/// Refuses a file with what neither we nor AMD's Go toolkit wrote.
-fn check_ours(output: &Path, old: &str) -> Result<(), CommandError> {
-    if is_blank(old) {
-        return Ok(());
-    }
-    let refused = |cause, hint: &str| Err(CommandError::new(cause, Some(hint.to_owned())));
-    let found = match read_text(output, old) {
-        Ok(found) => found,
-        Err(error) => return refused(anyhow!("{error}: it stays as it is"), NOT_OURS),
-    };
-    let path = output.display();
-    let kind = found.document().kind;
-    if kind != CDI_KIND {
-        let what = if kind.is_empty() {
-            "is not a CDI spec".to_owned()
-        } else {
-            format!("is a CDI spec of {kind}")
-        };
-        return refused(anyhow!("{path} {what}, and stays as it is"), NOT_OURS);
-    }
-    let foreign = foreign(old, &found.value);
-    if foreign.is_empty() {
-        return Ok(());
-    }
-    refused(
-        anyhow!(
-            "{path} has {}, which amd-ctk did not write, and stays as it is",
-            named(&foreign)
-        ),
-        "move what is yours into a spec file of its own, and replace this one with --force; or \
-         name another file with --output",
-    )
-}
-
-/// Whether a file says nothing: one that was made on a full disk, or, with nothing but NULs,
-/// before the power went.
-fn is_blank(text: &str) -> bool {
-    text.chars()
-        .all(|char| char.is_whitespace() || char == '\0')
-}
-
-/// The first of some things, and how many there are beside.
-fn named(things: &[String]) -> String {
-    let first = &things[..things.len().min(MOST_NAMED)];
-    match things.len() - first.len() {
-        0 => first.join(", "),
-        more => format!("{} and {more} more", first.join(", ")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn told(text: &str) -> String {
-        check_ours(Path::new("amd.json"), text)
-            .map_or_else(|error| error.to_string(), |()| "ours".to_owned())
-    }
-
-    #[test]
-    fn a_file_that_says_nothing_is_nobodys() {
-        for text in ["", "\n", " \t\n", "\0\0\0\0"] {
-            assert_eq!(told(text), "ours", "{text:?}");
-        }
-    }
-
-    #[test]
-    fn of_much_that_is_foreign_some_is_named() {
-        let text = r#"{"kind": "amd.com/gpu", "a": 1, "b": 2, "c": 3, "d": 4, "e": 5}"#;
-        assert_eq!(
-            told(text),
-            "amd.json has the field \"a\", the field \"b\", the field \"c\" and 2 more, which \
-             amd-ctk did not write, and stays as it is"
-        );
-    }
 }
