@@ -13,7 +13,7 @@ use super::{identify, warn_of_no_gpus};
 use crate::cdi::{Document, read_dir};
 use crate::cli::{CdiListArgs, GlobalArgs};
 use crate::error::CommandError;
-use crate::output::{Format, Streams, write_json, write_yaml};
+use crate::output::{Format, Streams, printable, write_json, write_yaml};
 
 /// Lists the names under which containers can ask for this host's GPUs, each with
 /// its DRM nodes:
@@ -176,5 +176,6 @@ fn write_list(out: &mut dyn Write, gpus: usize, list: &List) -> io::Result<()> {
 
 fn write_device(out: &mut dyn Write, name: &str, nodes: &[String]) -> io::Result<()> {
     writeln!(out, "{name}")?;
-    nodes.iter().try_for_each(|node| writeln!(out, "  {node}"))
+    let mut nodes = nodes.iter().map(|node| printable(node));
+    nodes.try_for_each(|node| writeln!(out, "  {node}"))
 }
