@@ -11,7 +11,7 @@ use discovery::{HostRoot, Inventory};
 
 use self::file::SpecFile;
 use self::warnings::{warn_of_duplicates, warn_of_ending, warn_of_nameless};
-use super::identify;
+use super::{hidden, identify};
 use crate::cdi::GENERATED;
 use crate::cli::{CdiGenerateArgs, GlobalArgs, SpecFormat};
 use crate::error::CommandError;
@@ -26,8 +26,8 @@ const STDOUT: &str = "-";
 /// # Errors
 ///
 /// If the GPUs cannot be read, or there is none, or a node of one is missing, or the version
-/// asked for is too low; if the file has what somebody else put there, or cannot be written. The
-/// file is as it was then.
+/// asked for is too low; if the file has what somebody else put there, may have GPUs that are hidden
+/// from this process, or cannot be written. The file is as it was then.
 pub fn run(
     args: &CdiGenerateArgs,
     global: &GlobalArgs,
@@ -45,9 +45,13 @@ pub fn run(
             None,
         ));
     }
+    if inventory.hidden > 0 {
+        hidden(inventory.hidden).report("warning", streams.err);
+    }
     let file = SpecFile {
         path: &output,
         force: args.force,
+        hidden: inventory.hidden,
     };
     if args.remove_if_none && inventory.gpus.is_empty() {
         return remove(file, streams);

@@ -9,7 +9,7 @@ use discovery::edits::container_edits;
 use discovery::{CDI_KIND, Gpu};
 use serde::Serialize;
 
-use super::{identify, warn_of_no_gpus};
+use super::{identify, warn_of_missing};
 use crate::cdi::{Document, read_dir};
 use crate::cli::{CdiListArgs, GlobalArgs};
 use crate::error::CommandError;
@@ -45,9 +45,7 @@ pub fn run(
         devices: devices(&inventory.gpus),
         specs: specs(&args.spec_dir, streams)?,
     };
-    if inventory.gpus.is_empty() {
-        warn_of_no_gpus(streams.err);
-    }
+    warn_of_missing(&inventory, streams.err);
     match args.format {
         Format::Json => write_json(streams.out, &list)?,
         Format::Yaml => write_yaml(streams.out, &list)?,

@@ -24,6 +24,8 @@ pub(super) struct SpecFile<'a> {
     pub path: &'a Path,
     /// Whether what somebody else put there may be lost.
     pub force: bool,
+    /// How many GPUs are hidden from this process.
+    pub hidden: usize,
 }
 
 impl SpecFile<'_> {
@@ -62,6 +64,22 @@ impl SpecFile<'_> {
         }
     }
 
+    /// A process in a container can have a file of the host's before it.
+    fn check_whole(self) -> Result<(), CommandError> {
+        if self.hidden == 0 {
+            return Ok(());
+        }
+        Err(CommandError::new(
+            anyhow!(
+                "{}: may have GPUs that KFD hides from this process, and stays as it is",
+                self.path.display()
+            ),
+            Some(
+                "run it on the host, or with --force where this one is the container's own".into(),
+            ),
+        ))
+    }
+
     /// Writes the file, or removes it where `text` is None, and tells whether that changed it.
     fn replace(self, text: Option<&str>) -> Result<bool, ReplaceError> {
         check_regular(self.path).map_err(ReplaceError::Command)?;
@@ -73,6 +91,7 @@ impl SpecFile<'_> {
             && !self.force
         {
             check_ours(self.path, old).map_err(ReplaceError::Command)?;
+            self.check_whole().map_err(ReplaceError::Command)?;
         }
         let made = missing_dirs(self.path);
         file.replace(text).map_err(ReplaceError::Config)?;
