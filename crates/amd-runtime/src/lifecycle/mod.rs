@@ -12,6 +12,7 @@ mod delete;
 mod devices;
 mod events;
 mod exec;
+mod finish;
 mod freeze;
 mod grant;
 mod joining;
