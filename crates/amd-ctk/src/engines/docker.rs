@@ -1,12 +1,13 @@
 //! Docker: `daemon.json`, and beside it the record of what it was before.
 
+pub mod record;
 pub mod rules;
 mod swarm;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use rules::{Record, State};
+use record::{Record, State};
 pub use swarm::resource;
 
 use super::{Change, Plan, Request, Restart};
@@ -41,7 +42,10 @@ pub fn plan(config: &Path, request: &Request) -> Result<Plan, ConfigError> {
             pid_file: rules::pid_file(file.text().unwrap_or_default()),
         }
     };
-    let notes = swarm::notes(after.text.as_deref().unwrap_or_default(), request);
+    let mut notes = swarm::notes(after.text.as_deref().unwrap_or_default(), request);
+    notes.extend(rules::lost_default(&before, &after).map(|name| {
+        super::lost_default("default-runtime", &name)
+    }));
     let record = after.record.as_ref().map(print_record);
     let kept = record.is_some();
     let mut changes = vec![

@@ -154,6 +154,14 @@ pub fn plan(
     Ok(plan)
 }
 
+/// What a user should know of a default that does not come back when ours goes.
+fn lost_default(key: &str, name: &str) -> String {
+    format!(
+        "{key} was \"{name}\" before, and is not set again: no runtime of that name is configured \
+         any more"
+    )
+}
+
 /// `path` of the host whose root is `root`.
 fn below(root: &Path, path: &str) -> PathBuf {
     root.join(path.trim_start_matches('/'))

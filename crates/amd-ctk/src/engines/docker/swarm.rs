@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::rules::Record;
+use super::record::Record;
 use crate::config_file::EditError;
 use crate::config_file::json::{Document, remove, set};
 use crate::engines::Request;

@@ -1,4 +1,5 @@
-use super::super::rules::{State, apply, needs_restart};
+use super::super::record::State;
+use super::super::rules::{apply, needs_restart};
 use super::*;
 use crate::engines::Settings;
 
