@@ -6,6 +6,7 @@ mod engine_host;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::Path;
 use std::thread;
 
 use engine_host::Host;
@@ -90,6 +91,74 @@ fn a_symbolic_link_stays_one() {
     host.configured(&["--remove"]);
     assert!(host.daemon_json().is_symlink());
     assert_eq!(host.read("srv/daemon.json"), DAEMON_JSON);
+}
+
+#[test]
+fn links_lead_where_they_do_on_the_host() {
+    for (engine, file, text) in [
+        ("docker", "etc/docker/daemon.json", DAEMON_JSON),
+        ("containerd", "etc/containerd/config.toml", "version = 2\n"),
+        ("crio", "etc/crio/crio.conf.d/99-amd.conf", "# mine\n"),
+        (
+            "podman",
+            "etc/containers/containers.conf.d/99-amd.conf",
+            "# mine\n",
+        ),
+    ] {
+        let host = Host::new();
+        host.file("srv/amd-ctk-test/file", text);
+        let path = host.path(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        symlink("/srv/amd-ctk-test/file", &path).unwrap();
+        let before = host.read("srv/amd-ctk-test/file");
+        let engine = ["--runtime", engine];
+        host.configured(&engine);
+        assert!(path.is_symlink());
+        assert!(
+            host.read("srv/amd-ctk-test/file")
+                .contains("amd-container-runtime"),
+            "{engine:?}"
+        );
+        host.configured(&[&engine[..], &["--remove"]].concat());
+        assert_eq!(host.read("srv/amd-ctk-test/file"), before, "{engine:?}");
+    }
+    assert!(!Path::new("/srv/amd-ctk-test").exists());
+}
+
+#[test]
+fn a_directory_may_be_a_link_on_the_host() {
+    let host = Host::new();
+    fs::create_dir_all(host.path("srv/amd-ctk-docker")).unwrap();
+    fs::create_dir_all(host.path("etc")).unwrap();
+    symlink("/srv/amd-ctk-docker", host.path("etc/docker")).unwrap();
+    host.configured(&[]);
+    assert!(host.path("srv/amd-ctk-docker/daemon.json").exists());
+    assert!(
+        host.path("srv/amd-ctk-docker/.daemon.json.amd-ctk")
+            .exists()
+    );
+    host.configured(&["--remove"]);
+    assert_eq!(
+        fs::read_dir(host.path("srv/amd-ctk-docker"))
+            .unwrap()
+            .count(),
+        0
+    );
+}
+
+#[test]
+fn the_program_may_be_a_link_on_the_host() {
+    let host = Host::new();
+    let program = host.path("usr/bin/amd-container-runtime");
+    fs::rename(&program, host.path("usr/bin/real")).unwrap();
+    fs::create_dir_all(host.path("etc/alternatives")).unwrap();
+    symlink("/etc/alternatives/amd", &program).unwrap();
+    symlink("/usr/bin/real", host.path("etc/alternatives/amd")).unwrap();
+    host.configured(&[]);
+    assert!(
+        host.read("etc/docker/daemon.json")
+            .contains("\"/usr/bin/amd-container-runtime\"")
+    );
 }
 
 /// Runs `configure` for `engine` with `file` on a host, over and over, where files may have

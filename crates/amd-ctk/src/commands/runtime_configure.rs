@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::anyhow;
 
-use super::identify;
+use super::{check_host_root, identify};
 use crate::cli::GlobalArgs;
 use crate::cli::runtime::ConfigureArgs;
 use crate::config_file::ConfigError;
@@ -25,10 +25,17 @@ pub fn run(
     global: &GlobalArgs,
     streams: &mut Streams<'_>,
 ) -> Result<(), CommandError> {
-    let root = &global.host_root;
+    let host = check_host_root(global)?;
+    let root = host.path();
     let swarm = swarm_resources(args, global, streams)?;
     let request = request(args, root, swarm)?;
-    let plan = plan(args.runtime, root, args.config_path.as_deref(), &request)?;
+    let plan = plan(
+        args.runtime,
+        root,
+        args.config_path.as_deref(),
+        &request,
+        !args.dry_run,
+    )?;
     for note in &plan.notes {
         CommandError::new(anyhow!("{note}"), None).report("note", streams.err);
     }

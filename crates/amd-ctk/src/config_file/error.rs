@@ -101,6 +101,9 @@ pub enum ConfigError {
     /// Somebody else wrote it between our reading and writing.
     #[error("{} was changed by another program at the same time", .0.display())]
     Changed(PathBuf),
+    /// Somebody else holds the lock of a directory.
+    #[error("another program keeps {} locked", .0.display())]
+    Locked(PathBuf),
 }
 
 impl ConfigError {
@@ -132,6 +135,10 @@ impl ConfigError {
                 _ => None,
             },
             Self::Changed(_) => Some("run the command again".to_owned()),
+            Self::Locked(dir) => Some(format!(
+                "`fuser -v {}` or `lslocks` shows which: end it, and run the command again",
+                dir.display()
+            )),
         }
     }
 }

@@ -1,14 +1,14 @@
 //! A configuration file on disk.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{Gid, Uid, fchown};
 
-use super::{ConfigError, EditError};
+use super::{ConfigError, EditError, resolve};
 
 /// The mode of a file that we make.
 const NEW_FILE_MODE: u32 = 0o644;
@@ -18,6 +18,8 @@ const NEW_FILE_MODE: u32 = 0o644;
 pub struct ConfigFile {
     /// The path that the user knows.
     path: PathBuf,
+    /// The directory of that path.
+    dir: PathBuf,
     /// Where symbolic links lead: what is read and replaced.
     target: PathBuf,
     /// None where there is no file.
@@ -34,9 +36,41 @@ impl ConfigFile {
     /// Where it cannot be read, is no regular file, or is not UTF-8.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let failed = |source| ConfigError::io("read", path, source);
-        let target = resolve(path).map_err(failed)?;
+        let absolute = std::path::absolute(path).map_err(failed)?;
+        let target = links(&absolute).map_err(failed)?;
+        let dir = absolute.parent().unwrap_or(Path::new("/"));
+        Self::at(path, dir, target)
+    }
+
+    /// As [`read`](Self::read), of the host below `root`, where links lead as they do there.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_below(root: &Path, path: &Path) -> Result<Self, ConfigError> {
+        let shown = root.join(path.strip_prefix("/").unwrap_or(path));
+        if root == Path::new("/") {
+            return Self::read(&shown);
+        }
+        let failed = |source| ConfigError::io("read", &shown, source);
+        let dir = resolve(root, path.parent().unwrap_or(path)).map_err(failed)?;
+        let target = resolve(root, path).map_err(failed)?;
+        Self::at(&shown, &dir, target)
+    }
+
+    /// The file `name` in the directory of this one.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn beside(&self, name: &OsStr) -> Result<Self, ConfigError> {
+        let path = self.path.with_file_name(name);
+        Self::at(&path, &self.dir, self.dir.join(name))
+    }
+
+    fn at(path: &Path, dir: &Path, target: PathBuf) -> Result<Self, ConfigError> {
+        let failed = |source| ConfigError::io("read", path, source);
         let mut file = Self {
             path: path.to_owned(),
+            dir: dir.to_owned(),
             target,
             text: None,
             mode: NEW_FILE_MODE,
@@ -64,6 +98,11 @@ impl ConfigFile {
     /// The path, as it was given.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The directory of the path, which may be yet to be made.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// What the file holds; None where there is no file.
@@ -162,22 +201,12 @@ fn staging(dir: &Path) -> &Path {
     }
 }
 
-/// Waits until no other command of ours edits the files of `dir`, and keeps others waiting
-/// as long as the value lives. None where there is no lock to be had, such as for a user
-/// who may not read the directory.
-pub fn lock(dir: &Path) -> Option<Flock<File>> {
-    // The directory may be yet to be made.
-    let dir = std::path::absolute(dir).ok()?;
-    let existing = dir.ancestors().find(|dir| dir.is_dir())?;
-    let file = File::open(existing).ok()?;
-    Flock::lock(file, FlockArg::LockExclusive).ok()
-}
-
-/// Where `path` leads through symbolic links, the last of which may dangle.
-fn resolve(path: &Path) -> io::Result<PathBuf> {
+/// Where `path` leads through symbolic links, the last of which may dangle. Those on the way
+/// are the kernel's to follow: such as /proc/1/root lead where no path does.
+fn links(path: &Path) -> io::Result<PathBuf> {
     /// As the kernel's MAXSYMLINKS.
     const MOST_LINKS: usize = 40;
-    let mut path = std::path::absolute(path)?;
+    let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {
         match fs::read_link(&path) {
             Ok(target) => {

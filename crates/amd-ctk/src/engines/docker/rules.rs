@@ -45,7 +45,11 @@ pub fn needs_restart(before: &State, after: &State) -> bool {
 /// `before` to `after`, as the runtime of that name has gone since.
 pub fn lost_default(before: &State, after: &State) -> Option<String> {
     let default = |text: Option<&str>| default_runtime(text.unwrap_or_default()).ok()?;
-    let record = before.current().ok()?.record.filter(|_| after.record.is_none())?;
+    let record = before
+        .current()
+        .ok()?
+        .record
+        .filter(|_| after.record.is_none())?;
     let old = default(record.before.as_deref())?;
     let now = default(after.text.as_deref());
     (now.is_none() && !is_known(after.text.as_deref().unwrap_or_default(), &old)).then_some(old)

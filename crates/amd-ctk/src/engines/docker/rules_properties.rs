@@ -73,7 +73,9 @@ fn daemon_json() -> impl Strategy<Value = Option<String>> {
         |(rest, (features, runtimes, default, cdi), before, after)| {
             let mut members = Vec::new();
             // dockerd does not start with a default that it does not know.
-            let nvidia = runtimes.as_deref().is_some_and(|v: &str| v.contains("\"nvidia\""));
+            let nvidia = runtimes
+                .as_deref()
+                .is_some_and(|v: &str| v.contains("\"nvidia\""));
             let default = default.filter(|default| nvidia || *default == "\"runc\"");
             members.extend(runtimes.map(|v| format!("\"runtimes\":{v}")));
             members.extend(default.map(|v| format!("{before}\"default-runtime\": {v}")));
