@@ -8,10 +8,13 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid, fchown};
 
-use super::{ConfigError, EditError, resolve};
+use super::{ConfigError, EditError, attributes, resolve};
 
 /// The mode of a file that we make.
 const NEW_FILE_MODE: u32 = 0o644;
+
+/// The mode of a file that is nobody else's to read.
+const PRIVATE_MODE: u32 = 0o600;
 
 /// A file as it was read, or the place where one can be made.
 #[derive(Debug, Clone)]
@@ -27,6 +30,8 @@ pub struct ConfigFile {
     mode: u32,
     /// None for who runs this.
     owner: Option<(u32, u32)>,
+    /// Whether the file has another mode or owner than it is to have.
+    open_to_others: bool,
 }
 
 impl ConfigFile {
@@ -75,6 +80,7 @@ impl ConfigFile {
             text: None,
             mode: NEW_FILE_MODE,
             owner: None,
+            open_to_others: false,
         };
         match fs::metadata(&file.target) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -110,18 +116,31 @@ impl ConfigFile {
         self.text.as_deref()
     }
 
-    /// The same place; a file that is made here gets the mode and owner of `other`.
-    pub fn like(mut self, other: &Self) -> Self {
-        if self.text.is_none() {
-            self.mode = other.mode;
-            self.owner = other.owner;
-        }
+    /// The same place, of a file for the owner of `other` alone, whatever it was before.
+    pub fn private_like(mut self, other: &Self) -> Self {
+        let found = (self.mode, self.owner);
+        self.mode = PRIVATE_MODE;
+        self.owner = other.owner.or(self.owner);
+        self.open_to_others = self.text.is_some() && found != (self.mode, self.owner);
         self
+    }
+
+    /// Whether the file has the text `text`, and the mode and owner that it is to have.
+    pub fn is(&self, text: Option<&str>) -> bool {
+        self.text() == text && (text.is_none() || !self.open_to_others)
+    }
+
+    /// The file as it is after it was made to hold `text`.
+    pub fn holding(&self, text: Option<&str>) -> Self {
+        Self {
+            text: text.map(str::to_owned),
+            ..self.clone()
+        }
     }
 
     /// Replaces the file, or removes it where `text` is None.
     ///
-    /// The new file has the old one's mode and owner; one that did not exist has mode 0644
+    /// The new file has the old one's mode, owner and extended attributes, ACLs among them; one that did not exist has mode 0644
     /// and its directory is made. At every moment, through a crash or a full disk, the
     /// path holds the old text or the new.
     ///
@@ -164,7 +183,10 @@ impl ConfigFile {
             fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
                 .map_err(|error| failed(error.into()))?;
         }
-        // After the owner: chown(2) clears set-id bits.
+        if self.text.is_some() {
+            attributes::copy(&self.target, file).map_err(failed)?;
+        }
+        // After the owner: chown(2) clears set-id bits. After an ACL, of which it is the mask.
         file.set_permissions(Permissions::from_mode(self.mode))
             .map_err(failed)?;
         file.sync_all().map_err(failed)?;

@@ -4,6 +4,7 @@
 //! [`json`] and [`toml`] are pure edits, text to text. [`ConfigFile`] is the file they
 //! come from and go to.
 
+mod attributes;
 mod change;
 mod diff;
 mod error;

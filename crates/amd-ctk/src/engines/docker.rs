@@ -23,7 +23,8 @@ const UNIT: &str = "docker";
 /// # Errors
 /// As [`rules::apply`], and where a file cannot be read.
 pub fn plan(file: ConfigFile, request: &Request) -> Result<Plan, ConfigError> {
-    let record_file = file.beside(&record_name(file.path()))?.like(&file);
+    // The whole text is in it, of a file that may have been more private then or be it now.
+    let record_file = file.beside(&record_name(file.path()))?.private_like(&file);
     let before = State {
         text: file.text().map(str::to_owned),
         record: record_file

@@ -112,9 +112,17 @@ impl Plan {
     /// Writes the files. Nothing is written to a file that stays the same.
     ///
     /// # Errors
-    /// Where a file cannot be replaced; it and those after it are as they were.
+    /// Where a file cannot be replaced; all are as they were, as far as the system lets them.
     pub fn carry_out(&self) -> Result<(), ConfigError> {
-        self.changes.iter().try_for_each(Change::carry_out)
+        for (done, change) in self.changes.iter().enumerate() {
+            change.carry_out().inspect_err(|_| {
+                for change in self.changes[..done].iter().rev() {
+                    // Of no use to the user beside the first error.
+                    let _ = change.take_back();
+                }
+            })?;
+        }
+        Ok(())
     }
 
     fn shown(&self) -> impl Iterator<Item = &Change> {

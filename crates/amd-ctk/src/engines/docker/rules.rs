@@ -247,7 +247,7 @@ fn runtime(text: &str, name: &str) -> Result<Option<Value>, EditError> {
 fn default_runtime(text: &str) -> Result<Option<String>, EditError> {
     let document = Document::parse(text)?;
     match document.get(&DEFAULT_RUNTIME)? {
-        None => Ok(None),
+        None | Some(Value::Null) => Ok(None),
         Some(Value::String(name)) => Ok(Some(name)),
         Some(_) => Err(document.error_at(&DEFAULT_RUNTIME, "\"default-runtime\" is not a string")),
     }
