@@ -115,6 +115,11 @@ pub fn cut_with_replaced(text: &str, tag: &str, path: &[&str]) -> Result<String,
     Ok(without)
 }
 
+/// Whether `text` has the block `tag`.
+pub fn is_block(text: &str, tag: &str) -> bool {
+    matches!(toml_block::find(text, tag), Ok(Some(_)))
+}
+
 /// Whether `text` has a block of ours whose tag begins with `tag`.
 pub fn has_block(text: &str, tag: &str) -> bool {
     toml_block::begins_in(text, tag)

@@ -2,6 +2,7 @@
 //!
 //! Follows containerd's docs/cri/config.md, PLUGINS.md, and containerd-config.toml(5).
 
+mod base;
 mod version;
 
 use std::collections::BTreeSet;
@@ -10,13 +11,13 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Item, Table, value};
 
 pub use version::{DropIn, version};
-use version::{MERGED_FROM, NEW_CONFIG_VERSION, plugin};
+use version::{MERGED_FROM, plugin};
 
 use super::drop_ins::{drop_ins, names};
 use super::toml_copy::copy;
 use super::toml_files::{Edited, Layout, header, refuse_entry, without_runtime};
 use super::{Change, Plan, Request, Restart, below};
-use crate::config_file::toml::{self, Document, Edit, has_block};
+use crate::config_file::toml::{Document, has_block};
 use crate::config_file::{ConfigError, ConfigFile, EditError};
 
 /// Where containerd looks for its configuration.
@@ -27,9 +28,6 @@ pub const DROP_IN: &str = "/etc/containerd/conf.d/99-amd.toml";
 
 /// The shim that runs OCI runtimes like ours.
 const RUNC_SHIM: &str = "io.containerd.runc.v2";
-
-/// Our block with the version of a file that had none and needed none.
-const VERSION: &str = "version";
 
 /// What `request` changes: in a drop-in where containerd merges those, else in `main`, which
 /// is config.toml or a file that the user named.
@@ -187,43 +185,22 @@ pub fn apply(
         Request::Configure(settings) => settings.path.as_str(),
         _ => "",
     };
-    let versioned = text.map(|text| with_version(text, request)).transpose()?;
-    let mut after = layout.apply(versioned.as_deref(), request, |before| {
-        entry(main.unwrap_or(before), &containerd, name, path)
-    })?;
-    if !matches!(request, Request::Configure(_)) {
-        after.text = after.text.map(without_version).transpose()?;
+    let header = layout.header.clone();
+    let entry = |before: &str| entry(main.unwrap_or(before), &containerd, name, path);
+    match (request, main) {
+        (Request::Configure(_), None) => {
+            let text = base::laid(text.unwrap_or(&header), version, &layout.runtime)?;
+            layout.apply(Some(&text), request, entry)
+        }
+        (Request::Remove { .. }, None) => {
+            let mut after = layout.apply(text, request, entry)?;
+            let left = after.text.as_deref();
+            let left = left.map(|left| base::taken_up(left, &layout.runtime));
+            after.text = left.transpose()?.filter(|left| *left != header);
+            Ok(after)
+        }
+        _ => layout.apply(text, request, entry),
     }
-    Ok(after)
-}
-
-/// `text`, in which a version is if we are to write into it. One with nothing in it that a
-/// version could give a meaning may have none.
-fn with_version(text: &str, request: &Request) -> Result<String, EditError> {
-    let is_blank = Document::parse(text)?
-        .table(&[])?
-        .is_none_or(|root| root.is_empty());
-    if !is_blank || !matches!(request, Request::Configure(_)) {
-        return Ok(text.to_owned());
-    }
-    let edit = Edit {
-        tag: VERSION.to_owned(),
-        path: vec!["version".to_owned()],
-        item: value(NEW_CONFIG_VERSION),
-        replaces: false,
-        ours: &[],
-        hint: "",
-    };
-    toml::apply(text, &edit)
-}
-
-/// `text` without the version that we wrote, where nothing is left to which it gives a meaning.
-fn without_version(text: String) -> Result<String, EditError> {
-    let cut = toml::cut(&text, VERSION, &["version"])?;
-    let is_blank = Document::parse(&cut)?
-        .table(&[])?
-        .is_none_or(|root| root.is_empty());
-    Ok(if is_blank { cut } else { text })
 }
 
 /// Fails where the main configuration has a runtime `name` that is not ours: a drop-in would

@@ -229,6 +229,46 @@ fn the_version_stays_if_somebody_elses_settings_came_to_be_of_it() {
 }
 
 #[test]
+fn the_runtime_that_containerd_brings_is_written_where_ours_would_hide_it() {
+    for (version, plugin, written) in [
+        (1, "cri", true),
+        (2, "\"io.containerd.grpc.v1.cri\"", true),
+        (3, "\"io.containerd.cri.v1.runtime\"", false),
+    ] {
+        let before = format!("version = {version}\n");
+        let text = done(&before, &configure(false, false));
+        let runc = format!(
+            "[plugins.{plugin}.containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\n"
+        );
+        assert_eq!(text.contains(&runc), written, "{text}");
+        assert_eq!(done(&text, &configure(false, false)), text);
+        assert_eq!(done(&text, &removal()), before);
+    }
+    // Whoever has runtimes of their own has hidden it already.
+    assert!(
+        !done(
+            &V2.replace("runtimes.runc", "runtimes.mine"),
+            &configure(false, false)
+        )
+        .contains("runtimes.runc")
+    );
+}
+
+#[test]
+fn the_runtime_that_containerd_brings_stays_while_somebody_has_a_use_for_it() {
+    let text = done("version = 2\n", &configure(false, false));
+    let runtimes = "[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes";
+    for theirs in [
+        format!("{text}{runtimes}.nvidia]\nruntime_type = \"io.containerd.runc.v2\"\n"),
+        format!("{text}{runtimes}.runc.options]\nSystemdCgroup = true\n"),
+    ] {
+        let left = done(&theirs, &removal());
+        assert!(left.contains("runtimes.runc]"), "{left}");
+        assert!(!left.contains("runtimes.amd"), "{left}");
+    }
+}
+
+#[test]
 fn a_file_without_a_version_is_of_version_1() {
     let docker_ce = "#   Copyright 2018-2022 Docker Inc.\n\ndisabled_plugins = [\"cri\"]\n\n#root = \"/var/lib/containerd\"\n";
     let text = done(docker_ce, &configure(false, false));

@@ -8,7 +8,7 @@ use super::{OTHER_NAME, Request, Settings, lost_default};
 use crate::config_file::EditError;
 use crate::config_file::toml::{
     Document, Edit, apply, cut, cut_with_replaced, cut_without_restoring, differences, edited,
-    first_addition, has_block,
+    first_addition, has_block, is_block,
 };
 
 /// Where an engine's configuration has what.
@@ -239,6 +239,11 @@ const CDI: &str = "cdi";
 
 fn runtime_tag(name: &str) -> String {
     format!("{RUNTIME}{name}")
+}
+
+/// Whether `text` has a block of ours with the runtime `name`.
+pub fn is_block_of(text: &str, name: &str) -> bool {
+    is_block(text, &runtime_tag(name))
 }
 
 /// `text` without our entry of the runtime `name`, which is at `path`.
