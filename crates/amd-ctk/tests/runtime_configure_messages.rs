@@ -219,6 +219,25 @@ fn a_host_root_that_is_not_there_is_an_error() {
 }
 
 #[test]
+fn an_engine_of_another_host_cannot_be_told_and_nothing_is_changed() {
+    let host = Host::new();
+    let before = host.files();
+    let output = host.configure(&["--restart"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.starts_with("error: --restart: the engine runs on the host below "),
+        "{stderr}"
+    );
+    assert!(
+        stderr.ends_with("leave it out; on that host, to apply it: systemctl reload docker\n"),
+        "{stderr}"
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(host.files(), before);
+    host.configured(&["--runtime=podman", "--restart"]);
+}
+
+#[test]
 fn a_lock_that_somebody_keeps_is_an_error_and_no_matter_of_a_dry_run() {
     let host = Host::with_daemon_json("{}");
     let before = host.files();

@@ -104,6 +104,22 @@ impl Plan {
         self.shown().map(Change::path)
     }
 
+    /// What a daemon that is told anew of a configuration which stays the same does not take
+    /// from it.
+    pub fn not_told(&self, request: &Request) -> Option<String> {
+        let Restart::Reload { unit, .. } = self.restart else {
+            return None;
+        };
+        let asked = matches!(request, Request::Configure(settings)
+            if settings.cdi || !settings.swarm.is_empty());
+        (asked && self.changed().next().is_none()).then(|| {
+            format!(
+                "whether CDI is on, and the resources of Swarm, are read when the daemon starts: \
+                 if it did not since they were configured, systemctl restart {unit}"
+            )
+        })
+    }
+
     /// The changes as a unified diff; empty if there are none.
     pub fn diff(&self) -> String {
         self.shown().map(Change::diff).collect()
