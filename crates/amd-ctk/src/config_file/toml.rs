@@ -22,9 +22,9 @@ pub struct Edit {
     pub item: Item,
     /// Whether another value gives way to it, or is an error.
     pub replaces: bool,
-    /// The keys of a table that are as they are here even where somebody else edited the
-    /// table.
-    pub ours: &'static [&'static str],
+    /// The keys of a table whose values are paths of programs: where somebody else edited the
+    /// table, a path of the same program elsewhere gives way.
+    pub programs: &'static [&'static str],
     /// The way out where it is an error.
     pub hint: &'static str,
 }
@@ -51,7 +51,7 @@ pub fn apply(text: &str, edit: &Edit) -> Result<String, EditError> {
     add(&cut(text, &edit.tag, &path)?, edit, &path)
 }
 
-/// The table in the block `tag`, which is at `path`, if somebody else edited it since.
+/// What the block `tag` has at `path`, if somebody else edited it since.
 ///
 /// # Errors
 /// Where `text` is not TOML.
@@ -60,7 +60,7 @@ pub fn edited(text: &str, tag: &str, path: &[&str]) -> Result<Option<Item>, Edit
         return Ok(None);
     };
     let document = Document::parse(text)?;
-    let Some(found) = document.get(path)?.filter(|item| item.is_table_like()) else {
+    let Some(found) = document.get(path)? else {
         return Ok(None);
     };
     let mut lines = block.body(text).lines();
@@ -68,16 +68,22 @@ pub fn edited(text: &str, tag: &str, path: &[&str]) -> Result<Option<Item>, Edit
     Ok((written != Some(toml_merge::sum(found).as_str())).then(|| found.clone()))
 }
 
-/// None where nobody else edited the block, or the table is not in it.
+/// None where nobody else edited the block, or what was edited is not in it any more.
 fn merge(text: &str, edit: &Edit, path: &[&str]) -> Result<Option<String>, EditError> {
+    if edit.replaces {
+        return Ok(None);
+    }
     let Some(found) = edited(text, &edit.tag, path)? else {
         return Ok(None);
     };
-    let (Some(block), Item::Table(wanted)) = (toml_block::find(text, &edit.tag)?, &edit.item)
-    else {
+    let Some(block) = toml_block::find(text, &edit.tag)? else {
         return Ok(None);
     };
-    let Some(body) = toml_merge::merge(block.body(text), path, &found, wanted, edit.ours)? else {
+    let Item::Table(wanted) = &edit.item else {
+        return Ok(Some(text.to_owned()));
+    };
+    let body = block.body(text);
+    let Some(body) = toml_merge::merge(body, path, &found, wanted, edit.programs)? else {
         return Ok(None);
     };
     let after = block.with_body(text, &body);
@@ -143,14 +149,16 @@ fn add(text: &str, edit: &Edit, path: &[&str]) -> Result<String, EditError> {
         }
         (None, Item::Value(value)) => match header(&document, parents)? {
             Some(at) => {
-                let body = assignment(text, at, key, value);
+                let body = assignment(text, at, key, value) + &written(edit);
                 toml_block::insert_after(text, at, &edit.tag, &body)
             }
-            None => toml_block::append(text, &edit.tag, &printed(path, &edit.item)),
+            None => {
+                let body = printed(path, &edit.item) + &written(edit);
+                toml_block::append(text, &edit.tag, &body)
+            }
         },
         (None, item) => {
-            let sum = toml_merge::sum(item);
-            let body = printed(path, item) + &format!("{WRITTEN}{sum}\n");
+            let body = printed(path, item) + &written(edit);
             toml_block::append(text, &edit.tag, &body)
         }
     };
@@ -159,6 +167,15 @@ fn add(text: &str, edit: &Edit, path: &[&str]) -> Result<String, EditError> {
             .with_hint("write the tables around it with headers of their own, not inline")
     })?;
     Ok(after)
+}
+
+/// The line that tells later what we wrote. A value in the place of another has none: there is
+/// nothing in it that somebody could add to.
+fn written(edit: &Edit) -> String {
+    if edit.replaces {
+        return String::new();
+    }
+    format!("{WRITTEN}{}\n", toml_merge::sum(&edit.item))
 }
 
 /// The last byte of the header `[path]`, where the table has one.

@@ -1,5 +1,7 @@
 //! Lines of ours that somebody else edited: what they wrote there stays.
 
+use std::path::Path;
+
 use serde_json::Value as Plain;
 use toml_edit::{DocumentMut, Item, Table, TableLike};
 
@@ -17,8 +19,8 @@ pub fn sum(item: &Item) -> String {
 }
 
 /// `body`, TOML with a table at `path`, in which the table has every key of `wanted`.
-/// Keys that are there keep their values, but for those in `ours`; `found` is the table as
-/// the text around has it. None where the table is not in the body.
+/// Keys that are there keep their values, but for the paths of programs that moved; `found` is
+/// the table as the text around has it. None where the table is not in the body.
 ///
 /// # Errors
 /// Where `body` is not TOML by itself.
@@ -27,7 +29,7 @@ pub fn merge(
     path: &[&str],
     found: &Item,
     wanted: &Table,
-    ours: &[&str],
+    programs: &[&str],
 ) -> Result<Option<String>, EditError> {
     let mut document: DocumentMut = body
         .parse()
@@ -39,7 +41,7 @@ pub fn merge(
             None => return Ok(None),
         }
     }
-    let changed = fill(table, Some(found), wanted, ours);
+    let changed = fill(table, Some(found), wanted, programs);
     Ok(Some(if changed {
         document.to_string()
     } else {
@@ -52,7 +54,7 @@ fn fill(
     table: &mut dyn TableLike,
     found: Option<&Item>,
     wanted: &dyn TableLike,
-    ours: &[&str],
+    programs: &[&str],
 ) -> bool {
     let mut changed = false;
     for (key, item) in wanted.iter() {
@@ -65,10 +67,10 @@ fn fill(
             }
             (Some(inner), Some(wanted)) => {
                 if let Some(inner) = inner.as_table_like_mut() {
-                    changed |= fill(inner, elsewhere, wanted, ours);
+                    changed |= fill(inner, elsewhere, wanted, programs);
                 }
             }
-            (Some(value), None) if ours.contains(&key) && plain(value) != plain(item) => {
+            (Some(value), None) if programs.contains(&key) && moved(value, item) => {
                 set(value, item);
                 changed = true;
             }
@@ -102,22 +104,38 @@ pub fn first_addition(found: &Item, wanted: &Item) -> Option<Vec<String>> {
     })
 }
 
-/// The keys in which both have a value and not the same, without those in `ours`.
-pub fn differences(found: &Item, wanted: &Item, ours: &[&str]) -> Vec<(String, Plain, Plain)> {
+/// The keys in which both have a value and not the same, without paths of programs that moved.
+/// An empty key where they are no tables.
+pub fn differences(found: &Item, wanted: &Item, programs: &[&str]) -> Vec<(String, Plain, Plain)> {
+    let different = plain(found) != plain(wanted);
     let (Some(found), Some(wanted)) = (found.as_table_like(), wanted.as_table_like()) else {
-        return Vec::new();
+        let difference = (String::new(), plain(found), plain(wanted));
+        return different.then_some(difference).into_iter().collect();
     };
     let mut differences = Vec::new();
-    for (key, item) in found.iter().filter(|(key, _)| !ours.contains(key)) {
-        match wanted.get(key) {
-            Some(other) if item.is_table_like() && other.is_table_like() => {
-                differences.extend(self::differences(item, other, ours));
-            }
-            Some(other) if plain(item) != plain(other) => {
-                differences.push((key.to_owned(), plain(item), plain(other)));
-            }
-            _ => {}
+    for (key, item) in found.iter() {
+        let Some(other) = wanted.get(key) else {
+            continue;
+        };
+        if programs.contains(&key) && moved(item, other) {
+            continue;
+        }
+        for (inner, is, would_be) in self::differences(item, other, programs) {
+            let key = if inner.is_empty() {
+                key.to_owned()
+            } else {
+                inner
+            };
+            differences.push((key, is, would_be));
         }
     }
     differences
+}
+
+/// Whether both are paths of a program of the same name, and not the same.
+fn moved(from: &Item, to: &Item) -> bool {
+    let (Some(from), Some(to)) = (from.as_str(), to.as_str()) else {
+        return false;
+    };
+    from != to && Path::new(from).file_name() == Path::new(to).file_name()
 }

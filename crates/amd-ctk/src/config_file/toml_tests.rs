@@ -13,7 +13,7 @@ fn table_edit() -> Edit {
         path: ["a", "io.x", "amd"].map(str::to_owned).to_vec(),
         item: Item::Table(table),
         replaces: false,
-        ours: &["Binary"],
+        programs: &["Binary"],
         hint: "choose",
     }
 }
@@ -24,7 +24,7 @@ fn value_edit() -> Edit {
         path: ["a", "io.x", "default"].map(str::to_owned).to_vec(),
         item: value("amd"),
         replaces: true,
-        ours: &[],
+        programs: &[],
         hint: "",
     }
 }

@@ -174,7 +174,7 @@ pub fn apply(
     let containerd = ["plugins", plugin, "containerd"];
     let layout = Layout {
         runtime: [&containerd[..], &["runtimes", name]].concat(),
-        ours: &["BinaryName", "runtime_type"],
+        programs: &["BinaryName"],
         default: [&containerd[..], &["default_runtime_name"]].concat(),
         brings: |name| name == "runc",
         beside,

@@ -299,16 +299,13 @@ fn settings_that_somebody_added_to_our_entry_stay() {
         assert_eq!(done(&text, &configure(false, false)), text);
         let moved = Request::Configure(Settings {
             name: "amd".to_owned(),
-            path: "/opt/amd".to_owned(),
+            path: "/opt/amd-container-runtime".to_owned(),
             default: false,
             cdi: false,
             swarm: Vec::new(),
         });
         let after = done(&text, &moved);
-        assert_eq!(
-            after,
-            text.replace("/usr/bin/amd-container-runtime", "/opt/amd")
-        );
+        assert_eq!(after, text.replace("/usr/bin/", "/opt/"));
         assert_eq!(done(&after, &moved), after);
     }
 }
@@ -331,7 +328,7 @@ fn a_setting_that_somebody_changed_in_our_entry_stays_with_a_note() {
     assert_eq!(
         after.notes,
         [
-            "\"SystemdCgroup\" of the runtime \"amd\" stays false, as somebody edited that entry; \
+            "SystemdCgroup of the runtime \"amd\" stays false, as somebody edited it; \
           amd-ctk would write true"
         ]
     );

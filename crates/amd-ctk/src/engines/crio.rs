@@ -128,7 +128,7 @@ pub fn apply(text: Option<&str>, beside: &Beside, request: &Request) -> Result<E
         .collect();
     let layout = Layout {
         runtime: vec!["crio", "runtime", "runtimes", name],
-        ours: &["runtime_path", "runtime_type"],
+        programs: &["runtime_path"],
         default: vec!["crio", "runtime", "default_runtime"],
         brings: |name| matches!(name, "crun" | "runc"),
         beside: &names,

@@ -72,7 +72,7 @@ pub fn apply(
     };
     let layout = Layout {
         runtime: vec!["engine", "runtimes", name],
-        ours: &[],
+        programs: &[],
         default: vec!["engine", "runtime"],
         brings: |name| BUILT_IN.contains(&name) || name.starts_with('/'),
         beside,

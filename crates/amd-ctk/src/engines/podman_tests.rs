@@ -39,6 +39,7 @@ fn the_drop_in_has_the_keys_of_containers_conf() {
          [engine.runtimes]\n\
          # >>> amd-ctk: runtime amd\n\
          amd = [\"/usr/bin/amd-container-runtime\"]\n\
+         # checksum: eebbbdaf\n\
          # <<< amd-ctk: runtime amd\n"
     );
 }
@@ -96,4 +97,40 @@ fn a_default_in_our_file_comes_back_if_podman_knows_it() {
         assert_eq!(left.text.as_deref(), Some(expected));
         assert_eq!(left.notes.is_empty(), back);
     }
+}
+
+#[test]
+fn programs_that_somebody_added_to_our_entry_stay() {
+    let ours = format!("[\"{PATH}\"]");
+    let theirs = format!("[\"/opt/wrapper\", \"{PATH}\"]");
+    let text = done(None, &configure("amd", false))
+        .unwrap()
+        .replace(&ours, &theirs);
+    let after = apply(Some(&text), &BTreeSet::new(), &configure("amd", false)).unwrap();
+    assert_eq!(after.text, Some(text));
+    assert_eq!(
+        after.notes,
+        ["the entry of the runtime \"amd\" stays [\"/opt/wrapper\",\
+          \"/usr/bin/amd-container-runtime\"], as somebody edited it; amd-ctk would write \
+          [\"/usr/bin/amd-container-runtime\"]"]
+    );
+}
+
+#[test]
+fn a_program_that_moved_is_updated() {
+    let moved = Request::Configure(Settings {
+        name: "amd".to_owned(),
+        path: "/opt/amd-container-runtime".to_owned(),
+        default: true,
+        cdi: false,
+        swarm: Vec::new(),
+    });
+    let before = done(None, &configure("amd", true));
+    let after = done(before.as_deref(), &moved).unwrap();
+    assert!(
+        after.contains("amd = [\"/opt/amd-container-runtime\"]"),
+        "{after}"
+    );
+    assert!(!after.contains("/usr/bin"), "{after}");
+    assert_eq!(done(Some(&after), &remove("amd")), None);
 }

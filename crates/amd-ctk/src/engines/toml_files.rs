@@ -16,8 +16,8 @@ use crate::config_file::toml::{
 pub struct Layout<'a> {
     /// The entry of the runtime.
     pub runtime: Vec<&'a str>,
-    /// The keys of an entry that are ours, whatever somebody else wrote there.
-    pub ours: &'static [&'static str],
+    /// The keys of an entry whose values are paths of our program.
+    pub programs: &'static [&'static str],
     /// The name of the default runtime.
     pub default: Vec<&'a str>,
     /// Whether the engine brings a runtime of this name.
@@ -82,7 +82,7 @@ impl Layout<'_> {
             path: path.iter().map(|key| (*key).to_owned()).collect(),
             item,
             replaces: matches!(tag, DEFAULT | CDI),
-            ours: self.ours,
+            programs: self.programs,
             hint: OTHER_NAME,
         };
         // What somebody else wrote among our lines stands in the way of taking them out, and
@@ -91,12 +91,13 @@ impl Layout<'_> {
         let entry = entry(&before)?;
         let notes = match edited(text, &tag, &self.runtime)? {
             None => Vec::new(),
-            Some(found) => differences(&found, &entry, self.ours)
+            Some(found) => differences(&found, &entry, self.programs)
                 .into_iter()
                 .map(|(key, is, would_be)| {
+                    let key = if key.is_empty() { "the entry" } else { &key };
                     format!(
-                        "\"{key}\" of the runtime \"{name}\" stays {is}, as somebody edited that \
-                         entry; amd-ctk would write {would_be}"
+                        "{key} of the runtime \"{name}\" stays {is}, as somebody edited it; \
+                         amd-ctk would write {would_be}"
                     )
                 })
                 .collect(),

@@ -64,8 +64,9 @@ fn edit(tag: &str, path: &[&str], item: Item) -> Edit {
         tag: tag.to_owned(),
         path: path.iter().map(|key| (*key).to_owned()).collect(),
         item,
-        replaces: false,
-        ours: &[],
+        // Only runc's entry is one to which somebody could add.
+        replaces: tag == VERSION,
+        programs: &[],
         hint: "",
     }
 }
