@@ -132,8 +132,9 @@ impl Plan {
     pub fn carry_out(&self) -> Result<(), ConfigError> {
         for (done, change) in self.changes.iter().enumerate() {
             change.carry_out().inspect_err(|_| {
-                for change in self.changes[..done].iter().rev() {
-                    // Of no use to the user beside the first error.
+                // The failed one, too: it may be made, and not be sure to last. Errors are of
+                // no use to the user beside the first.
+                for change in self.changes[..=done].iter().rev() {
                     let _ = change.take_back();
                 }
             })?;

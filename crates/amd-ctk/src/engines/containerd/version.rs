@@ -75,7 +75,6 @@ pub fn version(text: Option<&str>) -> Result<i64, EditError> {
     };
     let document = Document::parse(text)?;
     let item = document.get(&["version"])?;
-    let hint = "`containerd config migrate` (2.0 and later) prints the file in a newer version";
     match (item, item.and_then(Item::as_integer)) {
         (_, Some(version @ 1..=4)) => Ok(version),
         // Nothing in it that a version could give a meaning.
@@ -86,6 +85,7 @@ pub fn version(text: Option<&str>) -> Result<i64, EditError> {
         (Some(item), _) => {
             let found = item.to_string();
             let message = format!("version {}; known are 1 to 4", found.trim());
+            let hint = "a later amd-ctk may know it; --config-path edits another file";
             Err(document.error_at(item, message).with_hint(hint))
         }
     }
