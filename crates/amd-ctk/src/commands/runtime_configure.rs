@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::anyhow;
 
-use super::{check_host_root, identify};
+use super::{check_host_root, hidden, identify};
 use crate::cli::GlobalArgs;
 use crate::cli::runtime::ConfigureArgs;
 use crate::config_file::ConfigError;
@@ -98,6 +98,9 @@ fn swarm_resources(
         return failed(anyhow!("--swarm is for docker alone"), "leave it out");
     }
     let (_, inventory) = identify(global)?;
+    if inventory.hidden > 0 {
+        return Err(hidden(inventory.hidden));
+    }
     let mut resources: Vec<String> = Vec::new();
     for gpu in &inventory.gpus {
         let Some(uuid) = gpu.uuid else {

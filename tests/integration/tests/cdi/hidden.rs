@@ -18,7 +18,7 @@ fn host_with_hidden() -> Option<SimulatedHost> {
     let host = host("mi300x-8").filter(|_| require::programs(&["setpriv"]))?;
     for node in [2, 5] {
         let file = format!("/sys/class/kfd/kfd/topology/nodes/{node}/properties");
-        let close = || fs::set_permissions(file, Permissions::from_mode(0));
+        let close = || fs::set_permissions(file, Permissions::from_mode(0o000));
         host.inside(close).unwrap().unwrap();
     }
     Some(host)
@@ -86,7 +86,7 @@ fn a_spec_is_not_removed_because_all_are_hidden() {
     let close_all = || {
         for node in fs::read_dir("/sys/class/kfd/kfd/topology/nodes")? {
             let file = node?.path().join("properties");
-            fs::set_permissions(file, Permissions::from_mode(0))?;
+            fs::set_permissions(file, Permissions::from_mode(0o000))?;
         }
         std::io::Result::Ok(())
     };
