@@ -47,7 +47,20 @@ impl HostRoot {
     /// # Errors
     /// As `readlink(2)` on a component that is not there, and `ELOOP` after 40 links.
     pub fn resolve(&self, on_host: impl AsRef<Path>) -> io::Result<PathBuf> {
-        let on_host = on_host.as_ref();
+        self.follow(on_host.as_ref(), Missing::IsAnError)
+    }
+
+    /// Where a file of the host is, or where this process can make it: as [`resolve`](Self::resolve), but
+    /// what symbolic links lead to need not be there.
+    ///
+    /// # Errors
+    /// `ELOOP` after 40 links; `ENOENT` for a path that comes back with `..` from a directory which is
+    /// not there; and where a link cannot be read.
+    pub fn place(&self, on_host: impl AsRef<Path>) -> io::Result<PathBuf> {
+        self.follow(on_host.as_ref(), Missing::CanBeMade)
+    }
+
+    fn follow(&self, on_host: &Path, missing: Missing) -> io::Result<PathBuf> {
         if self.root == Path::new("/") {
             return Ok(self.join(on_host));
         }
@@ -74,11 +87,29 @@ impl HostRoot {
                     push_reversed(&mut ahead, &target);
                 }
                 Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {} // no link
+                Err(error)
+                    if missing == Missing::CanBeMade
+                        && is_not_there(&error)
+                        && !ahead.iter().any(|name| name == "..") => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(self.root.join(below_root))
     }
+}
+
+/// What a component means that is not there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    IsAnError,
+    CanBeMade,
+}
+
+fn is_not_there(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 /// Puts the components of `path` on the stack `ahead`, the first on top.
@@ -138,6 +169,56 @@ mod tests {
         symlink("loop", dir.path().join("loop")).unwrap();
         let error = HostRoot::new(dir.path()).resolve("/loop").unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ELOOP));
+    }
+
+    /// A host with these directories and links.
+    fn host(dirs: &[&str], links: &[(&str, &str)]) -> (tempfile::TempDir, HostRoot) {
+        let tmp = tempfile::tempdir().unwrap();
+        for dir in dirs {
+            fs::create_dir_all(tmp.path().join(dir)).unwrap();
+        }
+        for (link, target) in links {
+            symlink(target, tmp.path().join(link)).unwrap();
+        }
+        let host = HostRoot::new(tmp.path());
+        (tmp, host)
+    }
+
+    #[test]
+    fn a_file_is_placed_where_links_lead_to_that_may_dangle() {
+        let (etc, cdi) = (&["etc"][..], &["etc/cdi"][..]);
+        let run = &["etc", "run/cdi"][..];
+        for (dirs, links, place) in [
+            (&[][..], &[][..], "etc/cdi/a"),
+            (cdi, &[], "etc/cdi/a"),
+            (run, &[("etc/cdi", "/run/cdi")], "run/cdi/a"),
+            (run, &[("etc/cdi", "../run/cdi")], "run/cdi/a"),
+            (run, &[("etc/cdi", "../../../../run/cdi")], "run/cdi/a"),
+            (etc, &[("etc/cdi", "/run/x")], "run/x/a"),
+            (etc, &[("etc/cdi", "x")], "etc/x/a"),
+            (cdi, &[("etc/cdi/a", "/srv/b")], "srv/b"),
+            (
+                etc,
+                &[("etc/cdi", "/run/x"), ("run", "var/run")],
+                "var/run/x/a",
+            ),
+        ] {
+            let (tmp, host) = host(dirs, links);
+            let placed = host.place("/etc/cdi/a").unwrap();
+            assert_eq!(placed, tmp.path().join(place), "{dirs:?} {links:?}");
+        }
+    }
+
+    #[test]
+    fn no_place_is_outside_of_the_host() {
+        let (_tmp, host) = host(
+            &["etc"],
+            &[("etc/loop", "loop"), ("etc/out", "gone/../../../../out")],
+        );
+        for (path, errno) in [("/etc/loop/a", libc::ELOOP), ("/etc/out/a", libc::ENOENT)] {
+            let error = host.place(path).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(errno), "{path}");
+        }
     }
 
     #[test]

@@ -16,7 +16,6 @@ use crate::cdi::GENERATED;
 use crate::cli::{CdiGenerateArgs, GlobalArgs, SpecFormat};
 use crate::error::CommandError;
 use crate::output::{Streams, write_json, write_yaml};
-use crate::place::place;
 
 /// The name of a file that is standard output.
 const STDOUT: &str = "-";
@@ -88,7 +87,7 @@ pub fn run(
 }
 
 fn default_output(host: &HostRoot) -> Result<PathBuf, CommandError> {
-    place(host, Path::new(GENERATED)).map_err(|error| {
+    host.place(GENERATED).map_err(|error| {
         let path = host.join(GENERATED);
         CommandError::new(
             anyhow!(error).context(format!("cannot follow the links of {}", path.display())),

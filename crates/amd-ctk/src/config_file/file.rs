@@ -6,9 +6,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use discovery::HostRoot;
 use nix::unistd::{Gid, Uid, fchown};
 
-use super::{ConfigError, EditError, attributes, resolve};
+use super::{ConfigError, EditError, attributes};
 
 /// The mode of a file that we make.
 const NEW_FILE_MODE: u32 = 0o644;
@@ -57,8 +58,9 @@ impl ConfigFile {
             return Self::read(&shown);
         }
         let failed = |source| ConfigError::io("read", &shown, source);
-        let dir = resolve(root, path.parent().unwrap_or(path)).map_err(failed)?;
-        let target = resolve(root, path).map_err(failed)?;
+        let host = HostRoot::new(root);
+        let dir = host.place(path.parent().unwrap_or(path)).map_err(failed)?;
+        let target = host.place(path).map_err(failed)?;
         Self::at(&shown, &dir, target)
     }
 

@@ -5,9 +5,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use discovery::HostRoot;
+
 use super::toml_files::refuse_entry;
 use crate::config_file::toml::Document;
-use crate::config_file::{ConfigError, ConfigFile, resolve};
+use crate::config_file::{ConfigError, ConfigFile};
 
 /// The files of a directory of drop-ins on the host below `root`, by their paths on that host
 /// and in the order of their names; none where there is no such directory.
@@ -17,7 +19,8 @@ use crate::config_file::{ConfigError, ConfigFile, resolve};
 pub fn drop_ins(root: &Path, dir: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     let shown = root.join(dir.strip_prefix("/").unwrap_or(dir));
     let failed = |error| ConfigError::io("list", &shown, error);
-    let place = resolve(root, dir).map_err(failed)?;
+    let host = HostRoot::new(root);
+    let place = host.place(dir).map_err(failed)?;
     let mut files = match fs::read_dir(place) {
         Ok(entries) => entries
             .map(|entry| entry.map(|entry| dir.join(entry.file_name())))
@@ -26,7 +29,7 @@ pub fn drop_ins(root: &Path, dir: &Path) -> Result<Vec<PathBuf>, ConfigError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(failed(error)),
     };
-    files.retain(|path| resolve(root, path).is_ok_and(|path| path.is_file()));
+    files.retain(|path| host.resolve(path).is_ok_and(|path| path.is_file()));
     files.sort();
     Ok(files)
 }

@@ -11,7 +11,6 @@ use discovery::HostRoot;
 use super::mark::is_ours;
 use super::{Setup, SetupError, SetupFile, SetupLink, Step};
 use crate::config_file::{Change, ConfigFile};
-use crate::place::place;
 
 /// Whether a set-up is made or taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +130,7 @@ fn plan_link(
 /// Where a file of the host is or can be made, itself perhaps a link.
 fn place_of(host: &HostRoot, path: &str) -> PathBuf {
     let path = Path::new(path);
-    let dir = path.parent().and_then(|dir| place(host, dir).ok());
+    let dir = path.parent().and_then(|dir| host.place(dir).ok());
     match (dir, path.file_name()) {
         (Some(dir), Some(name)) => dir.join(name),
         _ => host.join(path),
