@@ -6,10 +6,12 @@ use std::fs;
 use std::io::IoSliceMut;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::Command;
 
 use integration::bundle::Bundle;
 use integration::host::{Cgroups, SimulatedHost};
 use integration::mi300x;
+use integration::outcome::Outcome;
 use integration::require;
 use integration::runtime::{Runtime, eventually};
 use integration::spec::Spec;
@@ -282,20 +284,49 @@ fn an_engine_gets_a_descriptor_of_the_process_that_it_asks_for() {
     }
 }
 
-/// sched_setattr(2): a deadline is for all CPUs of the machine.
-#[test]
-fn a_deadline_does_not_go_with_a_cpuset() {
-    let Some(host) = host() else { return };
+/// A docker-like spec whose program has a deadline. By sched_setattr(2) one is for all CPUs of the
+/// machine; `None` where that is one CPU.
+fn with_a_deadline() -> Option<Spec> {
     if std::thread::available_parallelism().is_ok_and(|cpus| cpus.get() == 1) {
         println!("skipped: the machine has one CPU");
-        return;
+        return None;
     }
     let scheduler = json!({
         "policy": "SCHED_DEADLINE", "runtime": 42_000, "deadline": 1_000_000, "period": 1_000_000,
     });
-    let spec = Spec::docker()
-        .set("/linux/resources/cpu", json!({"cpus": "0"}))
-        .set("/process/scheduler", scheduler);
+    Some(Spec::docker().set("/process/scheduler", scheduler))
+}
+
+#[test]
+fn a_deadline_goes_with_an_engine_that_is_bound_to_one_cpu() {
+    let Some((host, spec)) = host().zip(with_a_deadline()) else {
+        return;
+    };
+    if !require::programs(&["taskset"]) {
+        return;
+    }
+    let runtime = Runtime::under_test(&host);
+    let bundle = Bundle::new(&host, ID, spec.args(&["sleep", "1000"]));
+    let bound = |words: &[&str]| {
+        let command = runtime.command(words);
+        let mut taskset = Command::new("taskset");
+        taskset
+            .args(["--cpu-list", "0"])
+            .arg(command.get_program())
+            .args(command.get_args());
+        Outcome::of(&host, &mut taskset).unwrap()
+    };
+    let dir = bundle.path().to_string_lossy();
+    bound(&["run", "--detach", "--bundle", &dir, ID]).ok();
+    bound(&["exec", ID, "true"]).ok();
+}
+
+#[test]
+fn a_deadline_does_not_go_with_a_cpuset() {
+    let Some((host, spec)) = host().zip(with_a_deadline()) else {
+        return;
+    };
+    let spec = spec.set("/linux/resources/cpu", json!({"cpus": "0"}));
     let runtime = Runtime::under_test(&host);
     let message = runtime.run(&Bundle::new(&host, ID, spec)).fails(1);
     assert!(message.contains("together with AllowedCPUs"), "{message}");

@@ -19,6 +19,7 @@ use libcontainer::workload::{
 };
 use serde_json::{Value, json};
 
+use super::affinity::reset_affinity;
 use super::plan::Plan;
 use super::signals::end_by_signals;
 use super::steps::Settled;
@@ -133,6 +134,10 @@ impl Init {
     }
 
     fn settle_process(&self) -> Result<Settled, ProcessError> {
+        // What the engine is bound to is for the runtime to take off, when all is built: too late here.
+        if self.plan.scheduling.has_policy() {
+            reset_affinity(0);
+        }
         let runtime = self.early_filter.as_deref().map(AsFd::as_fd);
         self.plan.settle(runtime)
     }

@@ -23,6 +23,12 @@ pub struct Scheduling {
 }
 
 impl Scheduling {
+    /// Whether a policy is asked for. The kernel has some (SCHED_DEADLINE) for processes with all CPUs
+    /// only.
+    pub fn has_policy(&self) -> bool {
+        self.scheduler.is_some()
+    }
+
     /// What a process and `linux` of its container's spec say.
     ///
     /// # Errors

@@ -159,12 +159,7 @@ impl Children {
         pidfd_socket: Option<UnixStream>,
         ready: impl FnOnce(ProcessRef) -> Result<()>,
     ) -> Result<ProcessRef> {
-        go(link)?;
-        let process = ProcessRef::of(pid).ok_or_else(|| gone("the process in the container"))?;
-        let Some(Message::Ready) = next(link)? else {
-            return Err(gone("the process in the container"));
-        };
-        runc_log::is_in_init();
+        // Before the process sets its policy: some are for processes with all CPUs.
         match &plan.affinity {
             affinity::Affinity {
                 last: Some(cpus), ..
@@ -176,6 +171,12 @@ impl Children {
             affinity::Affinity { initial: None, .. } => affinity::reset_affinity(pid),
             affinity::Affinity { .. } => {}
         }
+        go(link)?;
+        let process = ProcessRef::of(pid).ok_or_else(|| gone("the process in the container"))?;
+        let Some(Message::Ready) = next(link)? else {
+            return Err(gone("the process in the container"));
+        };
+        runc_log::is_in_init();
         rlimits::set_limits(pid, &plan.rlimits).map_err(|err| Error::Process(err.to_string()))?;
         if let Some(socket) = pidfd_socket {
             send_pidfd(&socket, process, "setns")?;
