@@ -98,6 +98,9 @@ fn out(text: &str) -> Result<()> {
 fn execute(cli: Cli, logs: &mut Vec<Log>) -> Result<ExitCode> {
     let global = &cli.global;
     let root = global.root.clone().unwrap_or_else(default_root);
+    // To build a container, the working directory is changed.
+    let root = std::path::absolute(&root)
+        .with_context(|| format!("cannot make the root {root:?} an absolute path"))?;
     if let Some(preserved) = cli.command.preserved_fds() {
         // Before anything is opened here.
         let preserved = u32::from(preserved) + descriptors::listen_fds();
