@@ -24,6 +24,8 @@
 //! ([`mounts::NodesToCome`]).
 
 #![cfg_attr(test, allow(missing_docs))]
+// They panic where nothing can be written.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod additions;
 pub mod cgroup;

@@ -47,7 +47,7 @@ pub fn main(plan: &str, failure: &str) -> u8 {
     let failure = match open_of_parent(failure, true) {
         Ok(file) => file,
         Err(error) => {
-            eprintln!("cannot make the root filesystem: {error}");
+            let _ = writeln!(io::stderr(), "cannot make the root filesystem: {error}");
             return 1;
         }
     };
