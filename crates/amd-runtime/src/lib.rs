@@ -37,6 +37,7 @@ pub mod device_cgroup;
 pub mod error;
 pub mod hooks;
 pub mod id;
+mod id_list;
 pub mod inject;
 pub mod keyring;
 pub mod lifecycle;
