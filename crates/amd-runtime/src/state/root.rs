@@ -82,8 +82,7 @@ impl StateRoot {
                     return Err(StateError::Exists { id: id.to_string() });
                 }
                 Err(LockError::Io(source)) => {
-                    // One that was made and could not be locked, or an empty directory: of the next
-                    // who wants the id.
+                    // Empty, unless the file was made: then the next create takes it over.
                     if is_new {
                         let _ = dir.remove_unless_claimed();
                     }
