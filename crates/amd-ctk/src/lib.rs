@@ -13,6 +13,7 @@ pub mod engines;
 mod error;
 mod modprobe;
 mod output;
+mod place;
 pub mod system;
 
 use std::ffi::OsString;

@@ -67,9 +67,21 @@ pub(crate) fn memory(bytes: u64) -> String {
     format!("{} {unit}", amount.strip_suffix(".0").unwrap_or(&amount))
 }
 
+/// Without what would do something to a terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_cannot_do_anything_to_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
+    }
 
     #[test]
     fn memory_is_written_in_the_larger_unit_that_fits() {

@@ -4,7 +4,9 @@
 
 mod support;
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
@@ -258,4 +260,25 @@ fn a_place_of_dev_must_be_absolute() {
     let run = generate(&Host::mixed(), &["-o", "-", "--dev-root", "host"]);
     assert_eq!(run.stderr, "error: --dev-root host: not an absolute path\n");
     assert_eq!((run.stdout.as_str(), run.code), ("", Some(1)));
+}
+
+#[test]
+fn a_place_of_dev_must_be_utf_8() {
+    let host = Host::mixed();
+    let run = support::program()
+        .arg("--host-root")
+        .arg(host.path())
+        .args(["cdi", "generate", "-o", "-", "--dev-root"])
+        .arg(OsStr::from_bytes(b"/host\xff"))
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8(run.stderr).unwrap(),
+        "error: --dev-root /host\u{fffd}: not UTF-8\n\
+         hint: paths in a CDI spec are UTF-8: name a symbolic link to the directory\n"
+    );
+    assert_eq!(
+        (run.stdout.as_slice(), run.status.code()),
+        (&b""[..], Some(1))
+    );
 }

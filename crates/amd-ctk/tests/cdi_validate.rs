@@ -4,6 +4,8 @@
 
 mod support;
 
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use serde_json::{Value, json};
 use support::{Host, Outcome};
 
@@ -221,6 +223,23 @@ fn no_spec_is_a_failure_with_a_hint() {
 }
 
 #[test]
+fn a_torn_spec_of_ours_is_named_with_a_way_out() {
+    let host = Host::bare();
+    host.file("/etc/cdi/amd.json", "{\"cdiVersion\": \"0.6.0\", \"kind\"");
+    let run = validate(&host);
+    assert_eq!(
+        run.stderr,
+        "warning: <host>/etc/cdi/amd.json is not JSON: EOF while parsing an object at line 1 \
+         column 30\n\
+         hint: correct it, or remove it if nobody needs it: engines cannot read it either\n\
+         error: no CDI spec of amd.com/gpu in /etc/cdi or /var/run/cdi\n\
+         hint: correct <host>/etc/cdi/amd.json, or remove it if nobody needs it: `amd-ctk cdi \
+         generate` then writes one\n"
+    );
+    assert_eq!(run.code, Some(1));
+}
+
+#[test]
 fn a_file_that_is_named_is_checked_whosever_it_is() {
     let host = Host::bare();
     let path = host.path().join("vendor.yaml");
@@ -241,9 +260,68 @@ fn a_file_that_is_named_is_checked_whosever_it_is() {
         run.stdout
     );
     assert_eq!(run.code, Some(1));
+    let hint = "\nhint: correct the file, or remove it if nobody needs it: engines refuse it\n";
+    assert!(run.stderr.ends_with(hint), "{}", run.stderr);
     let run = check("kind: [");
     assert!(run.stderr.contains("is not YAML: "), "{}", run.stderr);
     assert_eq!(run.code, Some(1));
+}
+
+#[test]
+fn what_a_spec_says_does_nothing_to_the_terminal() {
+    let host = Host::bare();
+    let spec = json!({
+        "cdiVersion": "0.6.0", "kind": "v.com/d", "\u{1b}[2J": 1,
+        "devices": [{"name": "x", "containerEdits": {"deviceNodes": [{"path": "/dev/\u{1b}[2J"}]}}],
+    });
+    host.file("/etc/cdi/vendor.json", &spec.to_string());
+    let path = host.path().join("etc/cdi/vendor.json");
+    let run = host.amd_ctk(&["cdi", "validate", "--path", path.to_str().unwrap()]);
+    assert!(
+        run.stdout.contains(": invalid: \u{fffd}[2J: "),
+        "{}",
+        run.stdout
+    );
+    assert!(!run.stdout.contains('\u{1b}'), "{}", run.stdout);
+}
+
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    let host = Host::bare();
+    let pipe = host.path().join("pipe");
+    mkfifo(&pipe, Mode::S_IRUSR).unwrap();
+    for path in [pipe.to_str().unwrap(), "/dev/zero", "/"] {
+        let run = host.amd_ctk(&["cdi", "validate", "--path", path]);
+        assert!(
+            run.stderr.starts_with("error: cannot read "),
+            "{}",
+            run.stderr
+        );
+        assert!(
+            run.stderr
+                .ends_with(": not a regular file\nhint: name a file that holds a CDI spec\n"),
+            "{}",
+            run.stderr
+        );
+        assert_eq!(run.code, Some(1));
+    }
+}
+
+#[test]
+fn a_file_larger_than_any_spec_is_not_read() {
+    let host = Host::bare();
+    host.file("/etc/cdi/big.json", "");
+    let path = host.path().join("etc/cdi/big.json");
+    let big = std::fs::File::options().write(true).open(path).unwrap();
+    big.set_len(1 << 40).unwrap();
+    let run = validate(&host);
+    assert!(
+        run.stderr.starts_with(
+            "warning: cannot read <host>/etc/cdi/big.json: it is larger than 16 MiB\n"
+        ),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]

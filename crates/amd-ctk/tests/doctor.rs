@@ -225,6 +225,24 @@ fn a_stale_cdi_spec_fails_and_one_that_is_not_there_warns() {
 }
 
 #[test]
+fn a_torn_cdi_spec_warns_with_a_way_out() {
+    let Some(host) = driven() else { return };
+    host.file("/etc/cdi/aaa.json", "[");
+    host.file("/etc/cdi/amd.json", "{");
+    let (status, detail, hint) = check(&host, "cdi-spec");
+    assert_eq!(status, "warn");
+    assert!(
+        detail.contains(" that can be read: <host>/etc/cdi/amd.json is not"),
+        "{detail}"
+    );
+    assert_eq!(
+        hint,
+        "correct <host>/etc/cdi/amd.json, or remove it if nobody needs it: `amd-ctk cdi generate` \
+         then writes one"
+    );
+}
+
+#[test]
 fn a_host_without_sysfs_gives_no_result() {
     let host = Host::bare();
     fs::remove_dir_all(host.path().join("sys")).unwrap();

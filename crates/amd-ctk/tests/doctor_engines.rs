@@ -3,9 +3,12 @@
 mod doctor_host;
 mod support;
 
+use std::env;
 use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use doctor_host::{assert_check, check, doctor, program};
+use doctor_host::{assert_check, check, doctor, of_json, program};
 use support::Host;
 
 #[test]
@@ -95,4 +98,42 @@ fn a_check_that_could_not_run_is_told_from_one_that_failed() {
     let run = doctor(&host);
     assert_eq!(run.stderr, "error: failed: gpu; could not run: docker\n");
     assert_eq!(run.code, Some(1));
+}
+
+#[test]
+fn an_engine_that_hangs_does_not_keep_doctor_waiting() {
+    // Engines are asked on their own host alone, which is this one.
+    let tools = Host::bare();
+    let pid = tools.path().join("pid");
+    program(&tools, "/bin/podman");
+    let script = format!("#!/bin/sh\necho $$ >{}\nexec sleep 300\n", pid.display());
+    fs::write(tools.path().join("bin/podman"), script).unwrap();
+    let path = format!(
+        "{}/bin:{}",
+        tools.path().display(),
+        env::var("PATH").unwrap_or_default()
+    );
+    let began = Instant::now();
+    let run = support::program()
+        .args(["doctor", "--format", "json"])
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    assert!(
+        began.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        began.elapsed()
+    );
+    let (status, detail, hint) = of_json(&String::from_utf8(run.stdout).unwrap(), "cdi-engines");
+    assert_eq!(status, "warn");
+    assert!(
+        detail.contains("podman does not tell its version"),
+        "{detail}"
+    );
+    assert_eq!(hint, "`podman --version` should say it at once");
+    let pid = fs::read_to_string(pid).unwrap();
+    assert!(
+        !Path::new("/proc").join(pid.trim()).exists(),
+        "it was killed"
+    );
 }

@@ -155,6 +155,27 @@ fn a_spec_that_nothing_keeps_up_is_a_warning() {
 }
 
 #[test]
+fn a_refresh_that_may_not_write_its_file_is_a_warning() {
+    let host = Host::bare();
+    fs::create_dir_all(host.path().join("run/systemd/system")).unwrap();
+    let refresh = ["system", "cdi-refresh", "--files-only"];
+    assert_eq!(host.amd_ctk(&refresh).code, Some(0));
+    host.file(
+        "/etc/cdi/amd.json",
+        r#"{"kind": "amd.com/gpu", "devices": [{"name": "training"}]}"#,
+    );
+    let detail = "amd-cdi-refresh.service is enabled, and does nothing: <host>/etc/cdi/amd.json \
+                  has device \"training\", which amd-ctk did not write, and stays as it is";
+    assert_check(&host, "cdi-refresh", "warn", detail);
+    host.file(
+        "/etc/default/amd-cdi-refresh",
+        "OPTIONS=--output=/etc/cdi/gpus.json\n",
+    );
+    let enabled = "amd-cdi-refresh.service is enabled";
+    assert_check(&host, "cdi-refresh", "pass", enabled);
+}
+
+#[test]
 fn a_spec_of_another_directory_wants_a_refresh_too() {
     let host = Host::bare();
     fs::create_dir_all(host.path().join("run/systemd/system")).unwrap();

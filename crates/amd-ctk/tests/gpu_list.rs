@@ -242,3 +242,25 @@ fn a_full_disk_is_a_failure() {
         "{stderr}"
     );
 }
+
+#[test]
+fn what_a_board_says_of_itself_does_nothing_to_the_terminal() {
+    let host = Host::mixed();
+    let board = "/sys/devices/pci0000:00/0000:05:00.0";
+    host.file(&format!("{board}/product_name"), "MI\u{1b}[2J300X\n");
+    host.file(
+        &format!("{board}/current_compute_partition"),
+        "C\u{1b}[2JPX\n",
+    );
+    for words in [&["gpu", "list"][..], &["gpu", "show", "all"]] {
+        let run = host.amd_ctk(words);
+        assert!(run.stdout.contains("MI\u{fffd}[2J300X"), "{}", run.stdout);
+        assert!(!run.stdout.contains('\u{1b}'), "{}", run.stdout);
+    }
+    let listing: Value =
+        serde_json::from_str(&host.amd_ctk(&["gpu", "list", "--format", "json"]).stdout).unwrap();
+    assert_eq!(
+        listing["gpus"][0]["name"], "MI\u{1b}[2J300X",
+        "for programs it is as it is"
+    );
+}

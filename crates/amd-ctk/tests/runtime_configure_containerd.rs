@@ -4,6 +4,11 @@
 
 mod engine_host;
 
+use std::path::Path;
+
+use amd_ctk::config_file::ConfigFile;
+use amd_ctk::engines::containerd::{self, DropIn};
+use amd_ctk::engines::{Request, Settings};
 use engine_host::Host;
 
 const CONFIG: &str = "etc/containerd/config.toml";
@@ -12,11 +17,37 @@ const IMPORTING: &str = "version = 3\nimports = ['/etc/containerd/conf.d/*.toml'
     [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]\n\
     runtime_type = 'io.containerd.runc.v2'\noptions = { SystemdCgroup = true }\n";
 
-fn host(version: &str, config: &str) -> Host {
+const PROGRAM: &str = "/usr/bin/amd-container-runtime";
+
+fn host(config: &str) -> Host {
     let host = Host::new();
-    host.containerd(version);
     host.file(CONFIG, config);
     host
+}
+
+fn settings(default: bool) -> Request {
+    Request::Configure(Settings {
+        name: "amd".to_owned(),
+        path: PROGRAM.to_owned(),
+        default,
+        cdi: false,
+        swarm: Vec::new(),
+    })
+}
+
+fn removal() -> Request {
+    Request::Remove {
+        name: "amd".to_owned(),
+        path: PROGRAM.to_owned(),
+    }
+}
+
+/// As the command does on a host with a containerd of this version.
+#[track_caller]
+fn with(version: (u32, u32), host: &Host, request: &Request) {
+    let main = ConfigFile::read_below(host.root(), Path::new(containerd::CONFIG)).unwrap();
+    let plan = containerd::plan(host.root(), main, DropIn::Version(version), request);
+    plan.unwrap().carry_out().unwrap();
 }
 
 fn configure(host: &Host, options: &[&str]) -> String {
@@ -25,8 +56,8 @@ fn configure(host: &Host, options: &[&str]) -> String {
 
 #[test]
 fn a_drop_in_is_written_where_containerd_merges_it() {
-    let host = host("2.1.4", IMPORTING);
-    configure(&host, &["--set-as-default"]);
+    let host = host(IMPORTING);
+    with((2, 1), &host, &settings(true));
     assert_eq!(host.read(CONFIG), IMPORTING);
     assert_eq!(
         host.read(DROP_IN),
@@ -40,6 +71,7 @@ fn a_drop_in_is_written_where_containerd_merges_it() {
          [plugins.\"io.containerd.cri.v1.runtime\".containerd.runtimes.amd.options]\n\
          SystemdCgroup = true\n\
          BinaryName = \"/usr/bin/amd-container-runtime\"\n\
+         # checksum: bd9d8b0e\n\
          # <<< amd-ctk: runtime amd\n\
          # >>> amd-ctk: default\n\
          [plugins.\"io.containerd.cri.v1.runtime\".containerd]\n\
@@ -50,8 +82,8 @@ fn a_drop_in_is_written_where_containerd_merges_it() {
 
 #[test]
 fn a_containerd_that_replaces_sections_gets_an_edit_of_config_toml() {
-    let host = host("2.0.5", IMPORTING);
-    configure(&host, &[]);
+    let host = host(IMPORTING);
+    with((2, 0), &host, &settings(false));
     assert!(!host.path(DROP_IN).exists());
     assert!(host.read(CONFIG).starts_with(IMPORTING.trim_end()));
 }
@@ -59,8 +91,8 @@ fn a_containerd_that_replaces_sections_gets_an_edit_of_config_toml() {
 #[test]
 fn config_toml_is_edited_where_it_imports_nothing() {
     for config in ["version = 2\n", "version = 3\n", "version = 4\n"] {
-        let host = host("2.3.0", config);
-        configure(&host, &[]);
+        let host = host(config);
+        with((2, 3), &host, &settings(false));
         assert!(!host.path(DROP_IN).exists());
         assert!(host.read(CONFIG).contains("BinaryName"));
     }
@@ -68,9 +100,9 @@ fn config_toml_is_edited_where_it_imports_nothing() {
 
 #[test]
 fn a_drop_in_is_removed_even_if_it_is_imported_no_more() {
-    let host = host("2.1.4", IMPORTING);
+    let host = host(IMPORTING);
     let before = host.files();
-    configure(&host, &["--set-as-default"]);
+    with((2, 1), &host, &settings(true));
     host.file(CONFIG, "version = 3\n");
     configure(&host, &["--remove"]);
     assert!(!host.path(DROP_IN).exists());
@@ -80,20 +112,18 @@ fn a_drop_in_is_removed_even_if_it_is_imported_no_more() {
 
 #[test]
 fn removal_after_an_upgrade_takes_out_both_the_edit_and_the_drop_in() {
-    let host = host("2.0.5", IMPORTING);
+    let host = host(IMPORTING);
     let before = host.files();
-    configure(&host, &[]);
-    host.containerd("2.1.4");
-    configure(&host, &[]);
+    with((2, 0), &host, &settings(false));
+    with((2, 1), &host, &settings(false));
     assert!(host.path(DROP_IN).exists());
-    configure(&host, &["--remove"]);
-    host.containerd("2.0.5");
+    with((2, 1), &host, &removal());
     assert_eq!(host.files(), before);
 }
 
 #[test]
 fn a_config_path_is_the_file_that_is_edited() {
-    let host = host("2.1.4", IMPORTING);
+    let host = host(IMPORTING);
     let path = host.path(CONFIG);
     configure(&host, &["--config-path", path.to_str().unwrap()]);
     assert!(host.read(CONFIG).contains("BinaryName"));
@@ -101,29 +131,56 @@ fn a_config_path_is_the_file_that_is_edited() {
 }
 
 #[test]
+fn the_containerd_of_this_machine_says_nothing_of_another_host() {
+    let host = host(IMPORTING);
+    host.containerd("2.1.4");
+    configure(&host, &[]);
+    assert!(host.read(CONFIG).contains("BinaryName"));
+    assert!(!host.path(DROP_IN).exists());
+}
+
+#[test]
 fn removal_where_the_version_is_not_ours_to_edit_finds_nothing_to_do() {
-    let host = host("1.7.27", "disabled_plugins = [\"cri\"]\n");
+    let host = host("version = 9\n");
     let before = host.files();
     assert_eq!(configure(&host, &["--remove"]), "nothing to change\n");
     let output = host.configure(&["--runtime", "containerd"]);
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        stderr.contains("the configuration has no version"),
-        "{stderr}"
-    );
+    assert!(stderr.contains("known are 1 to 4\nhint: "), "{stderr}");
+    assert_eq!(host.files(), before);
+}
+
+#[test]
+fn a_default_of_a_drop_in_that_is_imported_comes_back() {
+    let main = "version = 3\nimports = ['/etc/containerd/more/*.toml']\n\
+        [plugins.'io.containerd.cri.v1.runtime'.containerd]\ndefault_runtime_name = 'nvidia'\n";
+    let host = host(main);
+    let nvidia = "version = 2\n\
+        [plugins.'io.containerd.grpc.v1.cri'.containerd.runtimes.nvidia]\n";
+    host.file("etc/containerd/more/nvidia.toml", nvidia);
+    let before = host.files();
+    configure(&host, &["--set-as-default"]);
+    configure(&host, &["--remove"]);
     assert_eq!(host.files(), before);
 }
 
 #[test]
 fn a_disabled_cri_plugin_is_a_note_to_who_configures_it() {
-    let host = host(
-        "1.7.27",
+    for config in [
         "version = 2\ndisabled_plugins = ['io.containerd.grpc.v1.cri']\n",
-    );
-    for (options, noted) in [(&[][..], true), (&["--remove"], false)] {
-        let output = host.configure(&[&["--runtime", "containerd"], options].concat());
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(stderr.starts_with("note: "), noted, "{stderr}");
-        assert!(output.status.success());
+        "disabled_plugins = ['cri']\n",
+    ] {
+        let host = host(config);
+        for (options, noted) in [(&[][..], true), (&["--remove"], false)] {
+            let output = host.configure(&[&["--runtime", "containerd"], options].concat());
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(
+                stderr.contains("so Kubernetes does not see this runtime"),
+                noted,
+                "{stderr}"
+            );
+            assert!(output.status.success());
+        }
+        assert_eq!(host.read(CONFIG), config);
     }
 }

@@ -4,10 +4,11 @@
 
 mod engine_host;
 
-use std::fs;
+use std::fs::{self, File};
 use std::process::Command;
 
 use engine_host::Host;
+use nix::fcntl::{Flock, FlockArg};
 
 #[test]
 fn removal_where_there_is_no_file_makes_none() {
@@ -192,6 +193,68 @@ fn a_program_that_is_not_there_is_an_error_before_anything_is_written() {
         );
         assert_eq!(output.status.code(), Some(1));
     }
+    assert_eq!(host.files(), before);
+}
+
+#[test]
+fn a_host_root_that_is_not_there_is_an_error() {
+    for option in ["--remove", "--dry-run"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_amd-ctk"))
+            .args([
+                "--host-root",
+                "/nonexistent",
+                "runtime",
+                "configure",
+                option,
+            ])
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            stderr.starts_with("error: --host-root /nonexistent: no such directory"),
+            "{stderr}"
+        );
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+#[test]
+fn an_engine_of_another_host_cannot_be_told_and_nothing_is_changed() {
+    let host = Host::new();
+    let before = host.files();
+    let output = host.configure(&["--restart"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.starts_with("error: --restart: the engine runs on the host below "),
+        "{stderr}"
+    );
+    assert!(
+        stderr.ends_with("leave it out; on that host, to apply it: systemctl reload docker\n"),
+        "{stderr}"
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(host.files(), before);
+    host.configured(&["--runtime=podman", "--restart"]);
+}
+
+#[test]
+fn a_lock_that_somebody_keeps_is_an_error_and_no_matter_of_a_dry_run() {
+    let host = Host::with_daemon_json("{}");
+    let before = host.files();
+    let dir = File::open(host.path("etc/docker")).unwrap();
+    let _held = Flock::lock(dir, FlockArg::LockExclusive).unwrap();
+    assert!(host.configured(&["--dry-run"]).contains("amd"));
+    let output = host.configure(&[]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let dir = host.path("etc/docker");
+    let dir = dir.display();
+    assert!(
+        stderr.starts_with(&format!(
+            "error: another program keeps {dir} locked\nhint: `fuser -v {dir}`"
+        )),
+        "{stderr}"
+    );
+    assert_eq!(output.status.code(), Some(1));
     assert_eq!(host.files(), before);
 }
 

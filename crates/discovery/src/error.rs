@@ -33,7 +33,11 @@ impl DiscoveryError {
             Self::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("run as root".into())
             }
-            Self::Read { .. } => None,
+            Self::Read { .. } => Some(
+                "try again in a moment, as a GPU may just come or go; or see what `dmesg` has to say \
+                 of amdgpu"
+                    .into(),
+            ),
         }
     }
 }

@@ -54,14 +54,13 @@ impl Gpu {
         self.compute.is_none()
     }
 
-    /// Whether the DRM node with this minor, primary or render, is one of its own. The kernel
-    /// numbers nodes as it names them.
-    pub fn has_drm_minor(&self, minor: u32) -> bool {
+    /// The minors of its DRM nodes, primary and render. The kernel numbers nodes as it names them.
+    pub fn drm_minors(&self) -> impl Iterator<Item = u32> {
         let of_card = self.card.as_ref().and_then(|card| {
             let name = card.file_name()?.to_str()?;
             name.strip_prefix("card")?.parse().ok()
         });
-        self.render_minor == Some(minor) || of_card == Some(minor)
+        [self.render_minor, of_card].into_iter().flatten()
     }
 
     /// Its qualified CDI device name, such as `amd.com/gpu=0`.

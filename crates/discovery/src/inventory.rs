@@ -22,6 +22,10 @@ pub struct Inventory {
     /// The GPUs in the order in which users count them: by PCI domain, bus, device, function, then
     /// partition, then render minor, all by number. `gpus[i].index == i`.
     pub gpus: Vec<Gpu>,
+    /// How many GPUs are not among them, because KFD hides them from this process: its device cgroup
+    /// denies their render nodes, as in a container. The others are then counted otherwise than on
+    /// the host. Processors that KFD hides as well are none.
+    pub hidden: usize,
 }
 
 impl Inventory {
@@ -63,7 +67,10 @@ impl Inventory {
             (Depth::Everything, Some(nodes)) => fill_in_partition_memory(&mut gpus, &nodes.path),
             (Depth::Everything, None) => {}
         }
-        Ok(Self { gpus })
+        Ok(Self {
+            gpus,
+            hidden: kfd.denied,
+        })
     }
 }
 
@@ -184,14 +191,20 @@ fn read_topology(directory: &Directory, depth: Depth) -> Result<KfdTopology, Dis
         match read_node(directory, name, node_id, depth) {
             Ok(node) => topology.nodes.extend(node),
             Err(ReadError { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
-                topology.denied = true;
+                topology.denied += 1;
             }
             // Nodes go away at a partition switch.
-            Err(ReadError { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            Err(ReadError { source, .. }) if is_gone(&source) => {}
             Err(ReadError { path, source }) => return Err(DiscoveryError::Read { path, source }),
         }
     }
     Ok(topology)
+}
+
+/// Whether a file is not there, or on its way out: what sysfs has of a device that is being removed
+/// cannot be opened or read any more (`kernfs_fop_open`, `kernfs_file_read_iter`: ENODEV).
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV)
 }
 
 struct ReadError {
@@ -214,10 +227,15 @@ fn read_node(
         })
     };
     let properties = parse_properties(&read("properties")?);
-    // A node with a render minor is none of a CPU.
+    // A node with a render minor is none of a CPU, whatever its id: both depths count the same.
     let gpu_id = match (depth, properties.render_minor) {
         (Depth::Identity, Some(_)) => None,
-        _ => match parse_gpu_id(&read("gpu_id")?) {
+        (Depth::Everything, Some(_)) => match read("gpu_id") {
+            Ok(id) => parse_gpu_id(&id),
+            Err(ReadError { source, .. }) if is_gone(&source) => None,
+            Err(error) => return Err(error),
+        },
+        (_, None) => match parse_gpu_id(&read("gpu_id")?) {
             Some(id) => Some(id),
             None => return Ok(None),
         },

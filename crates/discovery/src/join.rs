@@ -47,8 +47,8 @@ pub(crate) struct KfdNode {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct KfdTopology {
     pub nodes: Vec<KfdNode>,
-    /// KFD refused to show some nodes: the device cgroup of this process denies their render nodes.
-    pub denied: bool,
+    /// How many nodes KFD refused to show: the device cgroup of this process denies their render nodes.
+    pub denied: usize,
 }
 
 /// The GPUs of a host, in order: by PCI address, then partition, then render minor, by number.
@@ -73,7 +73,7 @@ pub(crate) fn join(boards: &[Board], kfd: &KfdTopology, drm: &DrmNodes) -> Vec<G
         has_compute[position] = true;
         gpus.push(compute_gpu(node, &boards[position], drm));
     }
-    if !kfd.denied {
+    if kfd.denied == 0 {
         let graphics = boards
             .iter()
             .zip(has_compute)

@@ -6,5 +6,7 @@ mod containers;
 mod fixture;
 #[path = "cdi/golden.rs"]
 mod golden;
+#[path = "cdi/hidden.rs"]
+mod hidden;
 #[path = "cdi/spec_file.rs"]
 mod spec_file;

@@ -84,6 +84,22 @@ fn containerd_reads_the_runtime_and_nothing_else_is_new() {
     assert_eq!(after, before);
 }
 
+#[test]
+fn containerd_reads_the_runtime_from_a_file_without_a_version() {
+    for config in ["", "disabled_plugins = []\n"] {
+        let Some((host, _)) = host() else { return };
+        host.inside(|| fs::write(CONFIG, config)).unwrap().unwrap();
+        configure(&host, "containerd", &["--set-as-default"]).ok();
+        let mut settings = dump(&host);
+        let cri = cri(&mut settings);
+        assert_eq!(cri["default_runtime_name"].as_str(), Some("amd"));
+        let program = &cri["runtimes"]["amd"]["options"]["BinaryName"];
+        assert_eq!(program.as_str(), runtime_under_test().unwrap().to_str());
+        // The one that containerd brings is still there.
+        assert!(cri["runtimes"].get("runc").is_some());
+    }
+}
+
 /// A containerd that runs until it is dropped.
 struct Daemon<'h> {
     host: &'h SimulatedHost,
@@ -126,6 +142,22 @@ fn the_cri_plugin_starts_with_our_runtime_as_default() {
         cri.is_some_and(|line| line.trim_end().ends_with("ok")),
         "{plugins}"
     );
+}
+
+#[test]
+fn the_cri_plugin_starts_where_ours_is_the_only_runtime_in_the_file() {
+    for version in ["", "version = 2\n"] {
+        let Some((host, _)) = host() else { return };
+        let config = format!("{version}root = \"/run/containerd-root\"\n");
+        host.inside(|| fs::write(CONFIG, config)).unwrap().unwrap();
+        configure(&host, "containerd", &[]).ok();
+        let plugins = Daemon::start(&host).ctr(&["plugins", "ls"]).ok();
+        let cri = plugins.lines().find(|line| line.contains(" cri "));
+        assert!(
+            cri.is_some_and(|line| line.trim_end().ends_with("ok")),
+            "{plugins}"
+        );
+    }
 }
 
 #[test]

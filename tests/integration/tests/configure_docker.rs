@@ -84,6 +84,58 @@ fn a_running_dockerd_is_told_without_a_restart() {
 }
 
 #[test]
+fn a_dockerd_that_was_not_told_before_is_told_by_the_same_command() {
+    let Some(host) = host() else { return };
+    let docker = Docker::start_as_configured(&host);
+    configure(&host, "docker", &[]).ok();
+    let said = configure(&host, "docker", &["--restart"]).ok();
+    assert_eq!(said, "nothing to change; the engine is told all the same\n");
+    eventually("dockerd knows the runtime", || {
+        let known = docker
+            .call(&["info", "--format", "{{json .Runtimes}}"])
+            .ok();
+        known.contains("\"amd\"")
+    });
+}
+
+#[test]
+fn a_dockerd_that_is_not_there_is_a_warning_where_nothing_was_to_remove() {
+    let Some(host) = host() else { return };
+    for (options, code) in [(&["--remove", "--restart"][..], 0), (&["--restart"], 1)] {
+        let outcome = configure(&host, "docker", options);
+        assert_eq!(outcome.code, code, "{outcome}");
+        // And again, where nothing is left to change.
+        let outcome = configure(&host, "docker", options);
+        assert_eq!(outcome.code, code, "{outcome}");
+    }
+}
+
+#[test]
+fn dockerd_starts_after_a_removal_where_the_default_of_before_has_gone() {
+    let Some(host) = host() else { return };
+    let nvidia = r#"{"default-runtime": "nvidia", "runtimes": {"nvidia": {"path": "/bin/n"}}}"#;
+    let write = |text: &str| {
+        host.inside(|| {
+            fs::create_dir_all("/etc/docker")?;
+            fs::write(DAEMON_JSON, text)
+        })
+        .unwrap()
+        .unwrap();
+    };
+    let read = || {
+        host.inside(|| fs::read_to_string(DAEMON_JSON))
+            .unwrap()
+            .unwrap()
+    };
+    write(nvidia);
+    configure(&host, "docker", &["--set-as-default"]).ok();
+    write(&read().replace(r#""nvidia": {"path": "/bin/n"}, "#, ""));
+    configure(&host, "docker", &["--remove"]).ok();
+    assert!(!read().contains("nvidia"), "{}", read());
+    Docker::start_as_configured(&host);
+}
+
+#[test]
 fn a_daemon_that_is_not_there_cannot_be_told() {
     let Some(host) = host() else { return };
     let message = configure(&host, "docker", &["--restart"]).fails(1);

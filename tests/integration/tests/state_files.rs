@@ -1,10 +1,10 @@
-//! State that is damaged, abandoned or held by a command that hangs.
+//! State that is damaged or abandoned.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use integration::bundle::Bundle;
 use integration::host::{Cgroups, SimulatedHost};
@@ -154,37 +154,6 @@ fn what_is_no_directory_of_a_container_is_not_listed_and_can_be_forced_away() {
         assert_nothing_left(&host, &runtime, what);
         let names = host.inside(|| fs::read_dir(elsewhere).map(Iterator::count));
         assert_eq!(names.unwrap().unwrap(), 1, "{what}");
-    }
-}
-
-/// The hook ends when the command that runs it does.
-const HANG: &str = "touch /run/hangs; while kill -0 $PPID; do sleep 0.05; done";
-
-#[test]
-fn delete_by_force_ends_a_create_and_a_start_that_hang() {
-    for (cgroups, point) in [
-        (Cgroups::V1, "createRuntime"),
-        (Cgroups::V2, "createRuntime"),
-        (Cgroups::V1, "poststart"),
-    ] {
-        let Some(host) = require::host_with(mi300x::PRESET, cgroups) else {
-            continue;
-        };
-        let runtime = Runtime::under_test(&host);
-        let spec = sleeper().hook(point, "/bin/sh", &["sh", "-c", HANG]);
-        let bundle = Bundle::new(&host, ID, spec);
-        let dir = bundle.path().to_string_lossy();
-        let mut command = runtime.command(&["run", "--detach", "--bundle", &dir, ID]);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        let mut hanging = host.spawn(&mut command).unwrap();
-        eventually("the hook hangs", || {
-            host.inside(|| Path::new("/run/hangs").exists()).unwrap()
-        });
-        let deleted = runtime.call(&["delete", "--force", ID]);
-        hanging.wait().unwrap();
-        deleted.ok();
-        eventually("the hook ends", || host.processes().unwrap().is_empty());
-        assert_nothing_left(&host, &runtime, point);
     }
 }
 

@@ -10,28 +10,58 @@ use discovery::{CDI_KIND, DiscoveryError, HostRoot, Inventory};
 use serde::Serialize;
 
 use super::on_host::{Difference, Host, Problem, differences, unlisted};
-use super::{Document, Found, SPEC_DIRS, faults, read_dir};
+use super::{Document, Found, GENERATED, SPEC_DIRS, faults, read_file, spec_paths};
 use crate::error::CommandError;
 
-/// The specs of our kind where consumers look for them, and why a file could not be read:
-/// most likely it is another vendor's.
+/// The specs where consumers look for them.
+#[derive(Debug, Default)]
+pub struct Installed {
+    /// Those of our kind.
+    pub ours: Vec<Found>,
+    /// The files that cannot be read, most likely another vendor's, and why.
+    pub unread: Vec<(PathBuf, CommandError)>,
+}
+
+impl Installed {
+    /// Why the file by the name of `amd-ctk cdi generate`'s cannot be read, where that is so.
+    pub fn unread_of_ours(&self) -> Option<&(PathBuf, CommandError)> {
+        let name = Path::new(GENERATED).file_name();
+        self.unread
+            .iter()
+            .find(|(path, _)| path.file_name() == name)
+    }
+
+    /// How to come by a spec of our kind where there is none.
+    pub fn way_to_one(&self) -> String {
+        const GENERATE: &str = "`amd-ctk cdi generate`";
+        match self.unread_of_ours() {
+            Some((path, _)) => format!(
+                "correct {path}, or remove it if nobody needs it: {GENERATE} then writes one",
+                path = path.display()
+            ),
+            None => format!("{GENERATE} writes one"),
+        }
+    }
+}
+
+/// Reads the specs of a host.
 ///
 /// # Errors
 /// Where a directory cannot be read.
-pub fn installed(host: &HostRoot) -> Result<(Vec<Found>, Vec<CommandError>), CommandError> {
-    let (mut ours, mut unread) = (Vec::new(), Vec::new());
+pub fn installed(host: &HostRoot) -> Result<Installed, CommandError> {
+    let mut installed = Installed::default();
     for dir in SPEC_DIRS {
         // One that does not exist does not resolve.
         let Ok(dir) = host.resolve(dir) else { continue };
-        for file in read_dir(&dir)? {
-            match file {
-                Ok(file) if file.document().kind == CDI_KIND => ours.push(file),
+        for path in spec_paths(&dir)? {
+            match read_file(&path) {
+                Ok(file) if file.document().kind == CDI_KIND => installed.ours.push(file),
                 Ok(_) => {}
-                Err(error) => unread.push(error),
+                Err(error) => installed.unread.push((path, error)),
             }
         }
     }
-    Ok((ours, unread))
+    Ok(installed)
 }
 
 /// What is wrong with some specs. It is also the shape of `amd-ctk cdi validate --format json`

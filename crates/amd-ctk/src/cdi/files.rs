@@ -1,10 +1,12 @@
 //! Reads spec files, as consumers look for them.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
+use nix::fcntl::OFlag;
 use serde_json::Value;
 
 use super::{Document, faults};
@@ -13,6 +15,12 @@ use crate::error::CommandError;
 /// Where consumers look for specs: for those of the administrator, and for generated ones,
 /// which win over the others.
 pub const SPEC_DIRS: [&str; 2] = ["/etc/cdi", "/var/run/cdi"];
+
+/// Where `amd-ctk cdi generate` writes, unless it is told another place.
+pub const GENERATED: &str = "/etc/cdi/amd.json";
+
+/// More than any spec: one of 64 GPUs has some 20 kB.
+const MOST_BYTES: u64 = 16 << 20;
 
 /// A file that holds a CDI spec.
 #[derive(Debug, Clone)]
@@ -99,10 +107,33 @@ pub(crate) fn is_spec_name(path: &Path) -> bool {
 /// # Errors
 /// Where it cannot be read, or is neither JSON nor YAML.
 pub fn read_file(path: &Path) -> Result<Found, CommandError> {
-    let text = fs::read_to_string(path)
-        .with_context(|| format!("cannot read {}", path.display()))
-        .map_err(|cause| CommandError::new(cause, None))?;
+    let text = regular_text(path).map_err(|(error, hint)| {
+        let cause = error.context(format!("cannot read {}", path.display()));
+        CommandError::new(cause, hint.map(str::to_owned))
+    })?;
     read_text(path, &text)
+}
+
+/// The text of a regular file. Another kind of file, such as a named pipe, can keep its reader
+/// waiting, or have no end.
+fn regular_text(path: &Path) -> Result<String, (anyhow::Error, Option<&'static str>)> {
+    const NO_SPEC: Option<&str> = Some("name a file that holds a CDI spec");
+    let failed = |error: io::Error| (anyhow!(error), None);
+    let file = File::options()
+        .read(true)
+        // Or opening a named pipe waits for a writer.
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open(path)
+        .map_err(failed)?;
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err((anyhow!("not a regular file"), NO_SPEC));
+    }
+    let mut text = String::new();
+    let read = file.take(MOST_BYTES + 1).read_to_string(&mut text);
+    match read.map_err(failed)? as u64 {
+        0..=MOST_BYTES => Ok(text),
+        _ => Err((anyhow!("it is larger than 16 MiB"), NO_SPEC)),
+    }
 }
 
 /// Reads the text of the file `path`. Consumers take all of it for YAML, of which JSON is a
@@ -131,7 +162,8 @@ pub fn read_text(path: &Path, text: &str) -> Result<Found, CommandError> {
             anyhow!(first).context(format!("{} is not YAML", path.display()))
         }
     };
-    Err(CommandError::new(cause, None))
+    let hint = "correct it, or remove it if nobody needs it: engines cannot read it either";
+    Err(CommandError::new(cause, Some(hint.to_owned())))
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ fn gpu(index: usize) -> Gpu {
 fn inventory(gpus: usize) -> Inventory {
     Inventory {
         gpus: (0..gpus).map(gpu).collect(),
+        hidden: 0,
     }
 }
 

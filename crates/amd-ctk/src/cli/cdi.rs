@@ -74,6 +74,13 @@ pub struct CdiGenerateArgs {
     #[arg(long, value_name = "PATH")]
     pub dev_root: Option<PathBuf>,
 
+    /// Replace or remove the file whatever it says
+    ///
+    /// Without this, a file with what neither amd-ctk nor AMD's Go toolkit writes stays as it
+    /// is: a device of another name, environment, mounts, other nodes, comments.
+    #[arg(long)]
+    pub force: bool,
+
     /// Remove the file where the host has no GPU, instead of failing
     ///
     /// For a service that writes the spec anew when GPUs come and go.

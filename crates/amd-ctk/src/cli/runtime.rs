@@ -80,7 +80,7 @@ pub struct ConfigureArgs {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Make the running engine read its configuration anew, if it changed
+    /// Make the running engine read its configuration anew, also where nothing changed
     #[arg(long, conflicts_with = "dry_run")]
     pub restart: bool,
 }

@@ -9,11 +9,11 @@ use discovery::edits::container_edits;
 use discovery::{CDI_KIND, Gpu};
 use serde::Serialize;
 
-use super::{identify, warn_of_no_gpus};
+use super::{identify, warn_of_missing};
 use crate::cdi::{Document, read_dir};
 use crate::cli::{CdiListArgs, GlobalArgs};
 use crate::error::CommandError;
-use crate::output::{Format, Streams, write_json, write_yaml};
+use crate::output::{Format, Streams, printable, write_json, write_yaml};
 
 /// Lists the names under which containers can ask for this host's GPUs, each with
 /// its DRM nodes:
@@ -45,9 +45,7 @@ pub fn run(
         devices: devices(&inventory.gpus),
         specs: specs(&args.spec_dir, streams)?,
     };
-    if inventory.gpus.is_empty() {
-        warn_of_no_gpus(streams.err);
-    }
+    warn_of_missing(&inventory, streams.err);
     match args.format {
         Format::Json => write_json(streams.out, &list)?,
         Format::Yaml => write_yaml(streams.out, &list)?,
@@ -176,5 +174,6 @@ fn write_list(out: &mut dyn Write, gpus: usize, list: &List) -> io::Result<()> {
 
 fn write_device(out: &mut dyn Write, name: &str, nodes: &[String]) -> io::Result<()> {
     writeln!(out, "{name}")?;
-    nodes.iter().try_for_each(|node| writeln!(out, "  {node}"))
+    let mut nodes = nodes.iter().map(|node| printable(node));
+    nodes.try_for_each(|node| writeln!(out, "  {node}"))
 }

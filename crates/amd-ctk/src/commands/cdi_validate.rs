@@ -11,7 +11,7 @@ use crate::cdi::on_host::Problem;
 use crate::cdi::{Found, SPEC_DIRS, read_file};
 use crate::cli::{CdiValidateArgs, GlobalArgs};
 use crate::error::CommandError;
-use crate::output::{Format, Streams, write_json, write_yaml};
+use crate::output::{Format, Streams, printable, write_json, write_yaml};
 
 /// Lists what is wrong with the specs, a line each, and what was checked where nothing is.
 ///
@@ -40,17 +40,17 @@ pub fn run(
 }
 
 fn of_our_kind(host: &HostRoot, streams: &mut Streams<'_>) -> Result<Vec<Found>, CommandError> {
-    let (ours, unread) = installed(host)?;
-    for error in unread {
+    let installed = installed(host)?;
+    for (_, error) in &installed.unread {
         error.report("warning", streams.err);
     }
-    if ours.is_empty() {
+    if installed.ours.is_empty() {
         return Err(CommandError::new(
             anyhow!("no CDI spec of {CDI_KIND} in {}", SPEC_DIRS.join(" or ")),
-            Some("`amd-ctk cdi generate` writes one".to_owned()),
+            Some(installed.way_to_one()),
         ));
     }
-    Ok(ours)
+    Ok(installed.ours)
 }
 
 fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
@@ -64,7 +64,7 @@ fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
             .as_ref()
             .map(|file| format!("{file}: "))
             .unwrap_or_default();
-        writeln!(out, "{file}{problem}: {message}")?;
+        writeln!(out, "{file}{problem}: {}", printable(message))?;
     }
     if report.findings.is_empty() {
         for spec in &report.specs {
@@ -93,7 +93,9 @@ fn verdict(report: &Report) -> Result<(), CommandError> {
     let hint = match (duplicate, all_ours) {
         (true, _) => Some("keep one of the files that have the same names".to_owned()),
         (false, true) => Some("`amd-ctk cdi generate` writes the spec anew".to_owned()),
-        (false, false) => None,
+        (false, false) => {
+            Some("correct the file, or remove it if nobody needs it: engines refuse it".to_owned())
+        }
     };
     Err(CommandError::new(anyhow!("{count} finding{plural}"), hint))
 }

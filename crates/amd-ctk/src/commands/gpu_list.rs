@@ -5,7 +5,7 @@ use std::io;
 use discovery::edits::container_edits;
 
 use super::listing::{ListedGpu, Listing, name_text, nodes_text, partition_text};
-use super::{discover, warn_of_no_gpus};
+use super::{discover, warn_of_missing};
 use crate::cli::{GlobalArgs, GpuListArgs};
 use crate::error::CommandError;
 use crate::output::{Format, Streams, memory, write_json, write_table, write_yaml};
@@ -31,9 +31,7 @@ pub fn run(
         Format::Table if listing.gpus.is_empty() => {}
         Format::Table => write_rows(streams.out, &listing)?,
     }
-    if inventory.gpus.is_empty() {
-        warn_of_no_gpus(streams.err);
-    }
+    warn_of_missing(&inventory, streams.err);
     if let Err(error) = container_edits(&host, &inventory.gpus) {
         CommandError::from(error).report("warning", streams.err);
     }

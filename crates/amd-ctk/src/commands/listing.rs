@@ -7,6 +7,8 @@ use std::path::Path;
 use discovery::{Gpu, HostRoot};
 use serde::Serialize;
 
+use crate::output::printable;
+
 /// The shape of `--format json` and `--format yaml`. Keys may be added, none is
 /// removed or renamed; a value that the host does not tell is `null`.
 ///
@@ -137,7 +139,7 @@ pub(super) fn partition_text(partition: &ListedPartition) -> String {
     let modes: Vec<&str> = modes.into_iter().flatten().map(String::as_str).collect();
     match modes.as_slice() {
         [] => partition.index.to_string(),
-        modes => format!("{} ({})", partition.index, modes.join("/")),
+        modes => printable(&format!("{} ({})", partition.index, modes.join("/"))),
     }
 }
 
@@ -147,10 +149,12 @@ pub(super) fn name_text(gpu: &ListedGpu) -> String {
         .as_ref()
         .or(gpu.device_id.as_ref())
         .map_or("-", String::as_str);
+    // It is whatever the board's memory says.
+    let name = printable(name);
     if gpu.graphics_only {
         format!("{name} (graphics only)")
     } else {
-        name.to_owned()
+        name
     }
 }
 

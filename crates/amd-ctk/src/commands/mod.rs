@@ -100,8 +100,14 @@ fn select(asked: &str, inventory: &Inventory) -> Result<Vec<usize>, CommandError
         })
 }
 
-/// Says that there is no GPU to list.
-fn warn_of_no_gpus(err: &mut dyn Write) {
+/// Says that GPUs are not listed because KFD hides them, or that there is none to list.
+fn warn_of_missing(inventory: &Inventory, err: &mut dyn Write) {
+    if inventory.hidden > 0 {
+        return hidden(inventory.hidden).report("warning", err);
+    }
+    if !inventory.gpus.is_empty() {
+        return;
+    }
     let hint =
         "`lspci -d 1002:` lists the AMD devices there are, `modprobe amdgpu` loads the driver";
     CommandError::new(
@@ -109,4 +115,16 @@ fn warn_of_no_gpus(err: &mut dyn Write) {
         Some(hint.to_owned()),
     )
     .report("warning", err);
+}
+
+/// Says that GPUs are hidden from this process, and what that means for the others.
+fn hidden(count: usize) -> CommandError {
+    let plural = if count == 1 { "" } else { "s" };
+    CommandError::new(
+        anyhow!(
+            "KFD hides {count} GPU{plural} from this process, as its device cgroup denies their \
+             nodes: the others are numbered without them"
+        ),
+        Some("in a container that is meant so; for the numbers of the host, run it there".into()),
+    )
 }

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use anyhow::anyhow;
 
-use super::identify;
+use super::{check_host_root, hidden, identify};
 use crate::cli::GlobalArgs;
 use crate::cli::runtime::ConfigureArgs;
 use crate::config_file::ConfigError;
 use crate::engines::{
-    Engine, ProgramError, Request, Restart, RestartError, Settings, docker, find_program, plan,
+    Engine, Plan, ProgramError, Request, Restart, RestartError, Settings, docker, find_program,
+    plan,
 };
 use crate::error::CommandError;
 use crate::output::Streams;
@@ -25,39 +26,62 @@ pub fn run(
     global: &GlobalArgs,
     streams: &mut Streams<'_>,
 ) -> Result<(), CommandError> {
-    let root = &global.host_root;
+    let host = check_host_root(global)?;
+    let root = host.path();
     let swarm = swarm_resources(args, global, streams)?;
     let request = request(args, root, swarm)?;
-    let plan = plan(args.runtime, root, args.config_path.as_deref(), &request)?;
-    for note in &plan.notes {
+    let plan = plan(
+        args.runtime,
+        root,
+        args.config_path.as_deref(),
+        &request,
+        !args.dry_run,
+    )?;
+    let late = args.restart.then(|| plan.not_told(&request)).flatten();
+    for note in plan.notes.iter().chain(&late) {
         CommandError::new(anyhow!("{note}"), None).report("note", streams.err);
     }
     if args.dry_run {
         return Ok(write!(streams.out, "{}", plan.diff())?);
     }
-    plan.carry_out()?;
-    let mut changed = plan.changed().peekable();
-    if changed.peek().is_none() {
-        return Ok(writeln!(streams.out, "nothing to change")?);
-    }
-    for path in changed {
-        writeln!(streams.out, "changed {}", path.display())?;
-    }
-    if !args.restart || plan.restart == Restart::None {
-        return Ok(writeln!(streams.out, "{}", plan.restart)?);
-    }
-    if root != Path::new("/") {
+    let restarts = args.restart && plan.restart != Restart::None;
+    if restarts && root != Path::new("/") {
         return Err(CommandError::new(
             anyhow!(
                 "--restart: the engine runs on the host below {}",
                 root.display()
             ),
-            Some(plan.restart.to_string()),
+            Some(format!("leave it out; on that host, {}", plan.restart)),
         ));
     }
-    plan.restart
-        .carry_out()
-        .map_err(|error| restart_failed(error, &plan.restart))
+    plan.carry_out()?;
+    let changed: Vec<_> = plan.changed().collect();
+    for path in &changed {
+        writeln!(streams.out, "changed {}", path.display())?;
+    }
+    if !changed.is_empty() {
+        if !restarts {
+            return Ok(writeln!(streams.out, "{}", plan.restart)?);
+        }
+        return plan.restart.carry_out().map_err(restart_failed(&plan));
+    }
+    if !restarts {
+        return Ok(writeln!(streams.out, "nothing to change")?);
+    }
+    // It may be that an earlier command could not tell the engine.
+    writeln!(
+        streams.out,
+        "nothing to change; the engine is told all the same"
+    )?;
+    let told = plan.restart.carry_out().map_err(restart_failed(&plan));
+    match (told, &request) {
+        (Err(error), Request::UnsetDefault { .. } | Request::Remove { .. }) => {
+            // The engine may not be there any more, or never was.
+            error.report("warning", streams.err);
+            Ok(())
+        }
+        (told, _) => told,
+    }
 }
 
 /// The GPUs that Swarm is to know, each UUID once: partitions can share one.
@@ -74,6 +98,9 @@ fn swarm_resources(
         return failed(anyhow!("--swarm is for docker alone"), "leave it out");
     }
     let (_, inventory) = identify(global)?;
+    if inventory.hidden > 0 {
+        return Err(hidden(inventory.hidden));
+    }
     let mut resources: Vec<String> = Vec::new();
     for gpu in &inventory.gpus {
         let Some(uuid) = gpu.uuid else {
@@ -125,8 +152,8 @@ fn request(args: &ConfigureArgs, root: &Path, swarm: Vec<String>) -> Result<Requ
     })
 }
 
-fn restart_failed(error: RestartError, restart: &Restart) -> CommandError {
-    CommandError::new(error, Some(restart.to_string()))
+fn restart_failed(plan: &Plan) -> impl Fn(RestartError) -> CommandError {
+    |error| CommandError::new(error, Some(plan.restart.to_string()))
 }
 
 impl From<ConfigError> for CommandError {

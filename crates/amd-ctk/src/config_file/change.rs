@@ -45,7 +45,7 @@ impl Change {
 
     /// Whether the file does not hold that already.
     pub fn changes(&self) -> bool {
-        self.file.text() != self.text.as_deref()
+        !self.file.is(self.text.as_deref())
     }
 
     /// As a unified diff; empty if nothing changes.
@@ -62,5 +62,17 @@ impl Change {
             self.file.replace(self.text.as_deref())?;
         }
         Ok(())
+    }
+
+    /// Undoes what [`carry_out`](Self::carry_out) did.
+    ///
+    /// # Errors
+    /// As there: the file is as it is after the change.
+    pub fn take_back(&self) -> Result<(), ConfigError> {
+        if self.file.text() == self.text.as_deref() {
+            return Ok(());
+        }
+        let done = self.file.holding(self.text.as_deref());
+        done.replace(self.file.text())
     }
 }

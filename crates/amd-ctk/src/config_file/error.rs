@@ -4,6 +4,9 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::unistd::Uid;
+
 /// A place in a text; both count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
@@ -101,6 +104,9 @@ pub enum ConfigError {
     /// Somebody else wrote it between our reading and writing.
     #[error("{} was changed by another program at the same time", .0.display())]
     Changed(PathBuf),
+    /// Somebody else holds the lock of a directory.
+    #[error("another program keeps {} locked", .0.display())]
+    Locked(PathBuf),
 }
 
 impl ConfigError {
@@ -123,17 +129,46 @@ impl ConfigError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Content { error, .. } => error.hint.clone(),
-            Self::Io { source, .. } => match source.kind() {
-                io::ErrorKind::PermissionDenied => Some("run it as root".to_owned()),
-                io::ErrorKind::ResourceBusy => Some(
-                    "the file is a mount of its own, which cannot be replaced: mount its directory"
-                        .to_owned(),
-                ),
-                _ => None,
-            },
+            Self::Io { path, source, .. } => io_hint(path, source, Uid::effective().is_root()),
             Self::Changed(_) => Some("run the command again".to_owned()),
+            Self::Locked(dir) => Some(format!(
+                "`fuser -v {}` or `lslocks` shows which: end it, and run the command again",
+                dir.display()
+            )),
         }
     }
+}
+
+/// The way out where the system refused to change what is at `path`.
+fn io_hint(path: &Path, error: &io::Error, is_root: bool) -> Option<String> {
+    let dir = path.parent().unwrap_or(path).display();
+    let path = path.display();
+    let hint = match error.kind() {
+        io::ErrorKind::PermissionDenied if !is_root => "run it as root".to_owned(),
+        io::ErrorKind::PermissionDenied if error.raw_os_error() == Some(Errno::EPERM as i32) => {
+            format!(
+                "`lsattr -d {dir} {path}` shows an i or a for what is not to be changed, and \
+                 `chattr -ia` lifts it"
+            )
+        }
+        io::ErrorKind::PermissionDenied => {
+            "root may not either: a security module or a network file system can say why \
+             (`dmesg`, `journalctl -k`)"
+                .to_owned()
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            format!("`findmnt -T {dir}` shows what is mounted read-only there")
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            format!("make room: `df {dir}` and `df -i {dir}` show what there is")
+        }
+        io::ErrorKind::ResourceBusy => {
+            "the file is a mount of its own, which cannot be replaced: mount its directory"
+                .to_owned()
+        }
+        _ => return None,
+    };
+    Some(hint)
 }
 
 #[cfg(test)]
@@ -148,6 +183,23 @@ mod tests {
                 Position { line, column },
                 "{offset}"
             );
+        }
+    }
+
+    #[test]
+    fn a_refusal_has_the_way_out_that_there_is() {
+        for (errno, is_root, way_out) in [
+            (Errno::EACCES, false, "run it as root"),
+            (Errno::EPERM, false, "run it as root"),
+            (Errno::EPERM, true, "`lsattr -d /etc/x /etc/x/file`"),
+            (Errno::EACCES, true, "security module"),
+            (Errno::EROFS, true, "`findmnt -T /etc/x`"),
+            (Errno::ENOSPC, true, "`df -i /etc/x`"),
+            (Errno::EDQUOT, false, "make room"),
+            (Errno::EBUSY, true, "mount its directory"),
+        ] {
+            let hint = io_hint(Path::new("/etc/x/file"), &errno.into(), is_root).unwrap();
+            assert!(hint.contains(way_out), "{errno}: {hint}");
         }
     }
 }

@@ -1,23 +1,28 @@
 //! A configuration file on disk.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{Gid, Uid, fchown};
 
-use super::{ConfigError, EditError};
+use super::{ConfigError, EditError, attributes, resolve};
 
 /// The mode of a file that we make.
 const NEW_FILE_MODE: u32 = 0o644;
+
+/// The mode of a file that is nobody else's to read.
+const PRIVATE_MODE: u32 = 0o600;
 
 /// A file as it was read, or the place where one can be made.
 #[derive(Debug, Clone)]
 pub struct ConfigFile {
     /// The path that the user knows.
     path: PathBuf,
+    /// The directory of that path.
+    dir: PathBuf,
     /// Where symbolic links lead: what is read and replaced.
     target: PathBuf,
     /// None where there is no file.
@@ -25,6 +30,8 @@ pub struct ConfigFile {
     mode: u32,
     /// None for who runs this.
     owner: Option<(u32, u32)>,
+    /// Whether the file has another mode or owner than it is to have.
+    open_to_others: bool,
 }
 
 impl ConfigFile {
@@ -34,13 +41,46 @@ impl ConfigFile {
     /// Where it cannot be read, is no regular file, or is not UTF-8.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let failed = |source| ConfigError::io("read", path, source);
-        let target = resolve(path).map_err(failed)?;
+        let absolute = std::path::absolute(path).map_err(failed)?;
+        let target = links(&absolute).map_err(failed)?;
+        let dir = absolute.parent().unwrap_or(Path::new("/"));
+        Self::at(path, dir, target)
+    }
+
+    /// As [`read`](Self::read), of the host below `root`, where links lead as they do there.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_below(root: &Path, path: &Path) -> Result<Self, ConfigError> {
+        let shown = root.join(path.strip_prefix("/").unwrap_or(path));
+        if root == Path::new("/") {
+            return Self::read(&shown);
+        }
+        let failed = |source| ConfigError::io("read", &shown, source);
+        let dir = resolve(root, path.parent().unwrap_or(path)).map_err(failed)?;
+        let target = resolve(root, path).map_err(failed)?;
+        Self::at(&shown, &dir, target)
+    }
+
+    /// The file `name` in the directory of this one.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn beside(&self, name: &OsStr) -> Result<Self, ConfigError> {
+        let path = self.path.with_file_name(name);
+        Self::at(&path, &self.dir, self.dir.join(name))
+    }
+
+    fn at(path: &Path, dir: &Path, target: PathBuf) -> Result<Self, ConfigError> {
+        let failed = |source| ConfigError::io("read", path, source);
         let mut file = Self {
             path: path.to_owned(),
+            dir: dir.to_owned(),
             target,
             text: None,
             mode: NEW_FILE_MODE,
             owner: None,
+            open_to_others: false,
         };
         match fs::metadata(&file.target) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -66,23 +106,41 @@ impl ConfigFile {
         &self.path
     }
 
+    /// The directory of the path, which may be yet to be made.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// What the file holds; None where there is no file.
     pub fn text(&self) -> Option<&str> {
         self.text.as_deref()
     }
 
-    /// The same place; a file that is made here gets the mode and owner of `other`.
-    pub fn like(mut self, other: &Self) -> Self {
-        if self.text.is_none() {
-            self.mode = other.mode;
-            self.owner = other.owner;
-        }
+    /// The same place, of a file for the owner of `other` alone, whatever it was before.
+    pub fn private_like(mut self, other: &Self) -> Self {
+        let found = (self.mode, self.owner);
+        self.mode = PRIVATE_MODE;
+        self.owner = other.owner.or(self.owner);
+        self.open_to_others = self.text.is_some() && found != (self.mode, self.owner);
         self
+    }
+
+    /// Whether the file has the text `text`, and the mode and owner that it is to have.
+    pub fn is(&self, text: Option<&str>) -> bool {
+        self.text() == text && (text.is_none() || !self.open_to_others)
+    }
+
+    /// The file as it is after it was made to hold `text`.
+    pub fn holding(&self, text: Option<&str>) -> Self {
+        Self {
+            text: text.map(str::to_owned),
+            ..self.clone()
+        }
     }
 
     /// Replaces the file, or removes it where `text` is None.
     ///
-    /// The new file has the old one's mode and owner; one that did not exist has mode 0644
+    /// The new file has the old one's mode, owner and extended attributes, ACLs among them; one that did not exist has mode 0644
     /// and its directory is made. At every moment, through a crash or a full disk, the
     /// path holds the old text or the new.
     ///
@@ -125,7 +183,10 @@ impl ConfigFile {
             fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
                 .map_err(|error| failed(error.into()))?;
         }
-        // After the owner: chown(2) clears set-id bits.
+        if self.text.is_some() {
+            attributes::copy(&self.target, file).map_err(failed)?;
+        }
+        // After the owner: chown(2) clears set-id bits. After an ACL, of which it is the mask.
         file.set_permissions(Permissions::from_mode(self.mode))
             .map_err(failed)?;
         file.sync_all().map_err(failed)?;
@@ -162,22 +223,12 @@ fn staging(dir: &Path) -> &Path {
     }
 }
 
-/// Waits until no other command of ours edits the files of `dir`, and keeps others waiting
-/// as long as the value lives. None where there is no lock to be had, such as for a user
-/// who may not read the directory.
-pub fn lock(dir: &Path) -> Option<Flock<File>> {
-    // The directory may be yet to be made.
-    let dir = std::path::absolute(dir).ok()?;
-    let existing = dir.ancestors().find(|dir| dir.is_dir())?;
-    let file = File::open(existing).ok()?;
-    Flock::lock(file, FlockArg::LockExclusive).ok()
-}
-
-/// Where `path` leads through symbolic links, the last of which may dangle.
-fn resolve(path: &Path) -> io::Result<PathBuf> {
+/// Where `path` leads through symbolic links, the last of which may dangle. Those on the way
+/// are the kernel's to follow: such as /proc/1/root lead where no path does.
+fn links(path: &Path) -> io::Result<PathBuf> {
     /// As the kernel's MAXSYMLINKS.
     const MOST_LINKS: usize = 40;
-    let mut path = std::path::absolute(path)?;
+    let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {
         match fs::read_link(&path) {
             Ok(target) => {

@@ -90,7 +90,8 @@ impl<'t> Document<'t> {
         };
         for key in path {
             object = match object.get(key).map(|found| &found.value) {
-                None => return Ok(None),
+                // As who reads these files takes it: null is nothing.
+                None | Some(Value::NullKeyword(_)) => return Ok(None),
                 Some(Value::Object(inner)) => inner,
                 Some(other) => {
                     let message = format!("\"{key}\" is {}, not an object", kind(other));
@@ -145,6 +146,11 @@ pub fn set(text: &str, path: &[&str], value: &serde_json::Value) -> Result<Strin
         (object, depth) = (inner, depth + 1);
     }
     let value = nested(&path[depth + 1..], value);
+    if let Some(null) = object.get(path[depth]) {
+        let range = null.value.range();
+        let new = style.value(&value, style.line_indent(text, range.start));
+        return Ok(splice(text, range.start, range.end, &new));
+    }
     Ok(insert(text, &style, object, path[depth], &value))
 }
 
@@ -177,13 +183,16 @@ pub fn remove(text: &str, path: &[&str], origin: &str) -> Result<String, EditErr
         return Ok(splice(text, own.start, next.range().start, ""));
     }
     let before = Document::parse(origin).ok();
-    let before = match &before {
-        Some(before) => before.object(parents).ok().flatten().map(|object| {
-            let empty = object.properties.is_empty();
-            if empty { before.source(object) } else { "{}" }
-        }),
-        None => None,
-    };
+    let before = before.as_ref().and_then(|before| {
+        if let Ok(Some(found)) = before.property(parents)
+            && matches!(found.value, Value::NullKeyword(_))
+        {
+            return Some("null");
+        }
+        let object = before.object(parents).ok().flatten()?;
+        let empty = object.properties.is_empty();
+        Some(if empty { before.source(object) } else { "{}" })
+    });
     let range = object.range();
     match before {
         Some(before) => Ok(splice(text, range.start, range.end, before)),

@@ -138,3 +138,22 @@ fn a_list_where_an_object_belongs_is_an_error_at_its_place() {
     );
     assert!(remove(text, &["runtimes", "amd"], "{}").is_err());
 }
+
+#[test]
+fn null_is_nothing_and_comes_back() {
+    for (before, after) in [
+        ("{\"runtimes\": null}", "{\"runtimes\": {\"amd\":1}}"),
+        (
+            "{\n  \"runtimes\": null,\n  \"b\": 2\n}",
+            "{\n  \"runtimes\": {\n    \"amd\": 1\n  },\n  \"b\": 2\n}",
+        ),
+    ] {
+        assert_eq!(
+            Document::parse(before).unwrap().get(&["runtimes", "amd"]),
+            Ok(None)
+        );
+        assert_eq!(set(before, &["runtimes", "amd"], &json!(1)).unwrap(), after);
+        assert_eq!(remove(before, &["runtimes", "amd"], "{}").unwrap(), before);
+        assert_eq!(remove(after, &["runtimes", "amd"], before).unwrap(), before);
+    }
+}

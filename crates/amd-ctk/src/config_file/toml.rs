@@ -3,17 +3,13 @@
 //! meant before, but for what the edit is about.
 
 use serde_json::Value as Plain;
-use toml_edit::{Item, Table, TableLike, Value};
+use toml_edit::{Item, Table, Value};
 
+pub use super::toml_document::Document;
 use super::toml_meaning::plain;
+use super::toml_merge::{self, WRITTEN};
+pub use super::toml_merge::{differences, first_addition};
 use super::{EditError, toml_block};
-
-/// A TOML text, parsed.
-#[derive(Debug)]
-pub struct Document<'t> {
-    text: &'t str,
-    document: toml_edit::Document<&'t str>,
-}
 
 /// What is to be in a file, in a block of its own.
 #[derive(Debug, Clone)]
@@ -26,100 +22,73 @@ pub struct Edit {
     pub item: Item,
     /// Whether another value gives way to it, or is an error.
     pub replaces: bool,
+    /// The keys of a table whose values are paths of programs: where somebody else edited the
+    /// table, a path of the same program elsewhere gives way.
+    pub programs: &'static [&'static str],
     /// The way out where it is an error.
     pub hint: &'static str,
 }
 
-impl<'t> Document<'t> {
-    /// Parses `text`.
-    ///
-    /// # Errors
-    /// Where it is not TOML.
-    pub fn parse(text: &'t str) -> Result<Self, EditError> {
-        match toml_edit::Document::parse(text) {
-            Ok(document) => Ok(Self { text, document }),
-            Err(error) => {
-                let start = error.span().map_or(0, |span| span.start);
-                let message = error.message().trim_end().replace('\n', ", ");
-                Err(EditError::at(text, start, message))
-            }
-        }
-    }
-
-    /// What is at `path`.
-    ///
-    /// # Errors
-    /// Where something on the way there is no table.
-    pub fn get(&self, path: &[&str]) -> Result<Option<&Item>, EditError> {
-        let Some((key, parents)) = path.split_last() else {
-            return Ok(Some(self.document.as_item()));
-        };
-        Ok(self.table(parents)?.and_then(|table| table.get(key)))
-    }
-
-    /// The table at `path`.
-    ///
-    /// # Errors
-    /// As [`get`](Self::get), and where it is no table itself.
-    pub fn table(&self, path: &[&str]) -> Result<Option<&dyn TableLike>, EditError> {
-        let mut table: &dyn TableLike = self.document.as_table();
-        for key in path {
-            let Some(item) = table.get(key) else {
-                return Ok(None);
-            };
-            table = item.as_table_like().ok_or_else(|| {
-                let message = format!("\"{key}\" is {}, not a table", kind(item));
-                self.error_at(item, message)
-            })?;
-        }
-        Ok(Some(table))
-    }
-
-    /// The string at `path`.
-    ///
-    /// # Errors
-    /// As [`get`](Self::get), and where it is no string.
-    pub fn string(&self, path: &[&str]) -> Result<Option<&str>, EditError> {
-        let Some(item) = self.get(path)? else {
-            return Ok(None);
-        };
-        match item.as_str() {
-            Some(text) => Ok(Some(text)),
-            None => {
-                let key = path.last().copied().unwrap_or_default();
-                let message = format!("\"{key}\" is {}, not a string", kind(item));
-                Err(self.error_at(item, message))
-            }
-        }
-    }
-
-    /// An error that points to `item` of this text.
-    pub fn error_at(&self, item: &Item, message: impl Into<String>) -> EditError {
-        match item.span() {
-            Some(span) => EditError::at(self.text, span.start, message),
-            None => EditError::new(message),
-        }
-    }
-}
-
-/// `text` with `edit` in it; the same text where it is there already.
+/// `text` with `edit` in it; the same text where it is there already. Where somebody else
+/// edited the block since, what they wrote there stays.
 ///
 /// # Errors
 /// Where `text` is not TOML, holds something else in that place, or cannot hold the edit
 /// because a table around it is written inline.
 pub fn apply(text: &str, edit: &Edit) -> Result<String, EditError> {
     let path = path_of(edit);
-    if toml_block::find(text, &edit.tag)?.is_some() {
-        let base = cut(text, &edit.tag, &path)?;
-        let anew = add(&base, edit, &path)?;
-        // In another place the user may have moved it to, it means the same.
-        return Ok(if meaning(text)? == meaning(&anew)? {
-            text.to_owned()
-        } else {
-            anew
-        });
+    if toml_block::find(text, &edit.tag)?.is_none() {
+        return add(text, edit, &path);
     }
-    add(text, edit, &path)
+    // In another place the user may have moved it to, it means the same.
+    let document = Document::parse(text)?;
+    if document.get(&path)?.map(plain) == Some(plain(&edit.item)) {
+        return Ok(text.to_owned());
+    }
+    if let Some(kept) = merge(text, edit, &path)? {
+        return Ok(kept);
+    }
+    add(&cut(text, &edit.tag, &path)?, edit, &path)
+}
+
+/// What the block `tag` has at `path`, if somebody else edited it since.
+///
+/// # Errors
+/// Where `text` is not TOML.
+pub fn edited(text: &str, tag: &str, path: &[&str]) -> Result<Option<Item>, EditError> {
+    let Some(block) = toml_block::find(text, tag)? else {
+        return Ok(None);
+    };
+    let document = Document::parse(text)?;
+    let Some(found) = document.get(path)? else {
+        return Ok(None);
+    };
+    let mut lines = block.body(text).lines();
+    let written = lines.find_map(|line| line.strip_prefix(WRITTEN));
+    Ok((written != Some(toml_merge::sum(found).as_str())).then(|| found.clone()))
+}
+
+/// None where nobody else edited the block, or what was edited is not in it any more.
+fn merge(text: &str, edit: &Edit, path: &[&str]) -> Result<Option<String>, EditError> {
+    if edit.replaces {
+        return Ok(None);
+    }
+    let Some(found) = edited(text, &edit.tag, path)? else {
+        return Ok(None);
+    };
+    let Some(block) = toml_block::find(text, &edit.tag)? else {
+        return Ok(None);
+    };
+    let Item::Table(wanted) = &edit.item else {
+        return Ok(Some(text.to_owned()));
+    };
+    let body = block.body(text);
+    let Some(body) = toml_merge::merge(body, path, &found, wanted, edit.programs)? else {
+        return Ok(None);
+    };
+    let after = block.with_body(text, &body);
+    check(text, &after, path).map_err(|_| mixed(text, &edit.tag))?;
+    Ok(Some(after))
 }
 
 /// `text` without the block `tag`, which holds what is at `path`.
@@ -128,7 +97,7 @@ pub fn apply(text: &str, edit: &Edit) -> Result<String, EditError> {
 /// Where `text` is not TOML, or more is in the block than what was put there.
 pub fn cut(text: &str, tag: &str, path: &[&str]) -> Result<String, EditError> {
     let without = toml_block::cut(text, tag)?;
-    check(text, &without, path).map_err(|_| edited(text, tag))?;
+    check(text, &without, path).map_err(|_| mixed(text, tag))?;
     Ok(without)
 }
 
@@ -138,8 +107,23 @@ pub fn cut(text: &str, tag: &str, path: &[&str]) -> Result<String, EditError> {
 /// As [`cut`].
 pub fn cut_without_restoring(text: &str, tag: &str, path: &[&str]) -> Result<String, EditError> {
     let without = toml_block::empty(text, tag)?;
-    check(text, &without, path).map_err(|_| edited(text, tag))?;
+    check(text, &without, path).map_err(|_| mixed(text, tag))?;
     Ok(without)
+}
+
+/// As [`cut`], but what the block replaced goes with it.
+///
+/// # Errors
+/// As [`cut`].
+pub fn cut_with_replaced(text: &str, tag: &str, path: &[&str]) -> Result<String, EditError> {
+    let without = toml_block::cut_with_replaced(text, tag)?;
+    check(text, &without, path).map_err(|_| mixed(text, tag))?;
+    Ok(without)
+}
+
+/// Whether `text` has the block `tag`.
+pub fn is_block(text: &str, tag: &str) -> bool {
+    matches!(toml_block::find(text, tag), Ok(Some(_)))
 }
 
 /// Whether `text` has a block of ours whose tag begins with `tag`.
@@ -165,18 +149,33 @@ fn add(text: &str, edit: &Edit, path: &[&str]) -> Result<String, EditError> {
         }
         (None, Item::Value(value)) => match header(&document, parents)? {
             Some(at) => {
-                let body = assignment(text, at, key, value);
+                let body = assignment(text, at, key, value) + &written(edit);
                 toml_block::insert_after(text, at, &edit.tag, &body)
             }
-            None => toml_block::append(text, &edit.tag, &printed(path, &edit.item)),
+            None => {
+                let body = printed(path, &edit.item) + &written(edit);
+                toml_block::append(text, &edit.tag, &body)
+            }
         },
-        (None, item) => toml_block::append(text, &edit.tag, &printed(path, item)),
+        (None, item) => {
+            let body = printed(path, item) + &written(edit);
+            toml_block::append(text, &edit.tag, &body)
+        }
     };
     check(text, &after, path).map_err(|_| {
         EditError::new(format!("\"{}\" cannot be added", path.join(".")))
             .with_hint("write the tables around it with headers of their own, not inline")
     })?;
     Ok(after)
+}
+
+/// The line that tells later what we wrote. A value in the place of another has none: there is
+/// nothing in it that somebody could add to.
+fn written(edit: &Edit) -> String {
+    if edit.replaces {
+        return String::new();
+    }
+    format!("{WRITTEN}{}\n", toml_merge::sum(&edit.item))
 }
 
 /// The last byte of the header `[path]`, where the table has one.
@@ -216,14 +215,14 @@ fn path_of(edit: &Edit) -> Vec<&str> {
     edit.path.iter().map(String::as_str).collect()
 }
 
-fn edited(text: &str, tag: &str) -> EditError {
+fn mixed(text: &str, tag: &str) -> EditError {
     let marker = format!("# >>> amd-ctk: {tag}");
     EditError::at(
         text,
         text.find(&marker).unwrap_or(0),
-        "somebody else's settings are between our two comments",
+        "somebody else's settings are between our two comments, or below them under our header",
     )
-    .with_hint("move them below the second comment")
+    .with_hint("move them below the second comment, under a header of their own")
 }
 
 /// Fails unless `after` means what `before` does but for what is at `path`.
@@ -256,17 +255,7 @@ fn remove(table: &mut Plain, path: &[&str]) {
 
 /// The values of a text, without their notation.
 fn meaning(text: &str) -> Result<Plain, EditError> {
-    Ok(plain(Document::parse(text)?.document.as_item()))
-}
-
-fn kind(item: &Item) -> String {
-    let name = item.type_name();
-    let article = if name.starts_with(['a', 'i']) {
-        "an"
-    } else {
-        "a"
-    };
-    format!("{article} {name}")
+    Ok(Document::parse(text)?.meaning())
 }
 
 #[cfg(test)]

@@ -21,8 +21,26 @@ const REPLACED: &str = "#amd-ctk# ";
 pub struct Block {
     /// From its first byte to its last, without the line ends around it.
     range: Range<usize>,
+    /// The lines between the two comments.
+    body: Range<usize>,
     /// The line that it replaces.
     replaced: Option<String>,
+}
+
+impl Block {
+    /// The lines between the two comments, of the text in which the block was found.
+    pub fn body<'t>(&self, text: &'t str) -> &'t str {
+        &text[self.body.clone()]
+    }
+
+    /// `text`, in which the block was found, with other lines between the two comments.
+    pub fn with_body(&self, text: &str, body: &str) -> String {
+        let lines: String = body
+            .lines()
+            .flat_map(|line| [line, newline(text)])
+            .collect();
+        [&text[..self.body.start], &lines, &text[self.body.end..]].concat()
+    }
 }
 
 /// The block `tag` of `text`.
@@ -33,15 +51,20 @@ pub fn find(text: &str, tag: &str) -> Result<Option<Block>, EditError> {
     let (begin, end) = markers(tag);
     let mut start = None;
     let mut replaced = None;
+    let mut body = 0;
     let mut offset = 0;
     for line in text.split_inclusive('\n') {
         let content = line.strip_suffix('\n').unwrap_or(line);
         let content_end = offset + content.trim_end_matches('\r').len();
         match start {
-            None if content.trim() == begin => start = Some(offset),
+            None if content.trim() == begin => {
+                start = Some(offset);
+                body = offset + line.len();
+            }
             Some(start) if content.trim() == end => {
                 return Ok(Some(Block {
                     range: start..content_end,
+                    body: body..offset,
                     replaced,
                 }));
             }
@@ -82,11 +105,24 @@ pub fn cut(text: &str, tag: &str) -> Result<String, EditError> {
     let after = &text[block.range.end..];
     Ok(match block.replaced {
         Some(old) => [before, &old, after].concat(),
-        None => {
-            let before = before.strip_suffix('\n').unwrap_or(before);
-            [before.strip_suffix('\r').unwrap_or(before), after].concat()
-        }
+        None => without_line_end(before).to_owned() + after,
     })
+}
+
+/// `text` without the block `tag` and without the line that it replaced.
+///
+/// # Errors
+/// As [`find`].
+pub fn cut_with_replaced(text: &str, tag: &str) -> Result<String, EditError> {
+    let Some(Block { range, .. }) = find(text, tag)? else {
+        return Ok(text.to_owned());
+    };
+    Ok(without_line_end(&text[..range.start]).to_owned() + &text[range.end..])
+}
+
+fn without_line_end(text: &str) -> &str {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    text.strip_suffix('\r').unwrap_or(text)
 }
 
 /// `text` where the block `tag` has no lines of ours any more. What it replaced stays a
@@ -99,6 +135,7 @@ pub fn empty(text: &str, tag: &str) -> Result<String, EditError> {
         Some(Block {
             range,
             replaced: Some(old),
+            ..
         }) => {
             let block = block(text, tag, Some(&old), "");
             Ok([&text[..range.start], &block, &text[range.end..]].concat())
@@ -109,8 +146,7 @@ pub fn empty(text: &str, tag: &str) -> Result<String, EditError> {
 
 /// `text` with a block of the lines `body` at its end.
 pub fn append(text: &str, tag: &str, body: &str) -> String {
-    let end = text.strip_suffix('\n').unwrap_or(text);
-    insert(text, end.strip_suffix('\r').unwrap_or(end).len(), tag, body)
+    insert(text, without_line_end(text).len(), tag, body)
 }
 
 /// `text` with a block of the lines `body` after the line of byte `offset`.
@@ -196,6 +232,8 @@ mod tests {
             let without = empty(&with, "x").unwrap();
             assert!(!without.contains("a = 2"), "{without}");
             assert_eq!(cut(&without, "x").unwrap(), text, "{without}");
+            let without = cut_with_replaced(&with, "x").unwrap();
+            assert!(!without.contains("a ="), "{without}");
         }
     }
 

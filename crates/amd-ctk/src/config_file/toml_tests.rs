@@ -13,6 +13,7 @@ fn table_edit() -> Edit {
         path: ["a", "io.x", "amd"].map(str::to_owned).to_vec(),
         item: Item::Table(table),
         replaces: false,
+        programs: &["Binary"],
         hint: "choose",
     }
 }
@@ -23,6 +24,7 @@ fn value_edit() -> Edit {
         path: ["a", "io.x", "default"].map(str::to_owned).to_vec(),
         item: value("amd"),
         replaces: true,
+        programs: &[],
         hint: "",
     }
 }
@@ -36,7 +38,7 @@ fn a_table_is_added_at_the_end() {
     assert_eq!(
         apply("# mine\nx = 1\n", &table_edit()).unwrap(),
         "# mine\nx = 1\n# >>> amd-ctk: runtime amd\n[a.\"io.x\".amd]\ntype = \"t\"\n\n\
-         [a.\"io.x\".amd.options]\nBinary = \"/b\"\n# <<< amd-ctk: runtime amd\n"
+         [a.\"io.x\".amd.options]\nBinary = \"/b\"\n# checksum: 8a09e21f\n# <<< amd-ctk: runtime amd\n"
     );
 }
 

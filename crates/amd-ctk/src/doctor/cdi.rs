@@ -3,8 +3,8 @@
 use discovery::CDI_KIND;
 
 use super::{Check, CouldNotRun, Host, Outcome, count};
-use crate::cdi::SPEC_DIRS;
-use crate::cdi::check::{Report, installed};
+use crate::cdi::check::Report;
+use crate::cdi::{GENERATED, SPEC_DIRS, check_ours};
 use crate::system::{Daemon, cdi_refresh};
 
 const GENERATE: &str = "`amd-ctk cdi generate` writes the spec anew";
@@ -29,15 +29,20 @@ fn refresh(host: &Host) -> Result<Outcome, CouldNotRun> {
     let (dir, unit) = link.rsplit_once('/').unwrap_or_default();
     let enabled = host.names(dir)?.iter().any(|name| name == unit);
     if enabled && host.has(&link)? {
-        return Ok(Outcome::Pass(format!("{unit} is enabled")));
+        return Ok(match refused(host)? {
+            None => Outcome::Pass(format!("{unit} is enabled")),
+            Some(why) => Outcome::Warn(
+                format!("{unit} is enabled, and does nothing: {why}"),
+                "`amd-ctk cdi generate` says what to do about it".to_owned(),
+            ),
+        });
     }
     let hint = "`amd-ctk system cdi-refresh` sets it up";
     if enabled {
         let detail = format!("{unit} is enabled, and there is no such unit");
         return Ok(Outcome::Warn(detail, hint.to_owned()));
     }
-    let (specs, _) =
-        installed(host.root()).map_err(|error| CouldNotRun::new(error.to_string(), None))?;
+    let specs = host.specs()?.ours;
     Ok(if specs.is_empty() {
         Outcome::NotApplicable("there is no CDI spec to keep up".to_owned())
     } else {
@@ -48,24 +53,40 @@ fn refresh(host: &Host) -> Result<Outcome, CouldNotRun> {
     })
 }
 
+/// Why the service leaves its file as it is, where it does.
+fn refused(host: &Host) -> Result<Option<String>, CouldNotRun> {
+    let options = host.text(cdi_refresh::OPTIONS)?.unwrap_or_default();
+    if ["--force", "--output", "-o"]
+        .iter()
+        .any(|it| options.contains(it))
+    {
+        return Ok(None);
+    }
+    let refused = host.text(GENERATED)?.and_then(|text| {
+        let path = host.root().join(GENERATED);
+        check_ours(&path, &text).err()
+    });
+    Ok(refused.map(|error| error.to_string()))
+}
+
 fn spec(host: &Host) -> Result<Outcome, CouldNotRun> {
-    let (specs, unread) =
-        installed(host.root()).map_err(|error| CouldNotRun::new(error.to_string(), None))?;
+    let installed = host.specs()?;
     let no_gpu = host.inventory()?.gpus.is_empty();
-    if specs.is_empty() {
-        return Ok(match unread.first() {
-            Some(error) => Outcome::Warn(
+    if installed.ours.is_empty() {
+        let unread = installed.unread_of_ours().or(installed.unread.first());
+        return Ok(match unread {
+            Some((_, error)) => Outcome::Warn(
                 format!("no CDI spec of {CDI_KIND} that can be read: {error}"),
-                "`amd-ctk cdi generate` writes one".to_owned(),
+                installed.way_to_one(),
             ),
             None if no_gpu => Outcome::NotApplicable("no GPU for a CDI spec to name".to_owned()),
             None => Outcome::Warn(
                 format!("no CDI spec of {CDI_KIND} in {}", SPEC_DIRS.join(" or ")),
-                "`amd-ctk cdi generate` writes one".to_owned(),
+                installed.way_to_one(),
             ),
         });
     }
-    let report = Report::of(&specs, host.root())?;
+    let report = Report::of(&installed.ours, host.root())?;
     if let Some(first) = report.findings.first() {
         let file = first.file.as_deref().unwrap_or(CDI_KIND);
         let more = match report.findings.len() - 1 {

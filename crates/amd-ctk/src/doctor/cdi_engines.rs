@@ -1,13 +1,12 @@
 //! Which CDI versions the installed engines read: they refuse a newer file as a whole.
 
-use std::io;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use discovery::cdi::Version;
 
+use super::ask::{Asked, ask};
 use super::{Check, CouldNotRun, Host, Outcome};
-use crate::cdi::check::installed;
 
 /// A release of an engine: major, minor, patch.
 type Release = (u32, u32, u32);
@@ -74,6 +73,9 @@ const ENGINES: [Engine; 4] = [
     },
 ];
 
+/// How long an engine may take to say its version: one hangs where its storage does.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// The oldest version in which a spec can name GPUs by index.
 const OLDEST_WRITTEN: Version = Version::V0_5;
 
@@ -96,8 +98,10 @@ pub(super) const READ: Check = Check {
         // All at once: each takes tens of milliseconds.
         let asked: Vec<_> = programs
             .iter()
-            .map(|(engine, program)| (engine, ask(program)))
+            .map(|(engine, program)| (engine, ask(program, &["--version"])))
             .collect();
+        let until = Instant::now() + PATIENCE;
+        let release = |asked: Asked| parse_release(&asked.answer(until));
         let found: Vec<Found> = asked
             .into_iter()
             .map(|(engine, answer)| Found::new(engine, answer.ok().and_then(release)))
@@ -110,6 +114,7 @@ pub(super) const READ: Check = Check {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Found {
     name: &'static str,
+    program: &'static str,
     /// None where it does not say.
     release: Option<Release>,
     /// The newest version that it reads, None for none that is known.
@@ -124,6 +129,7 @@ impl Found {
         };
         Self {
             name: engine.name,
+            program: engine.program,
             release,
             reads: release.and_then(since).map(|(_, version)| *version),
         }
@@ -144,8 +150,7 @@ impl Found {
 
 /// The spec of the newest version, by its file.
 fn spec(host: &Host) -> Result<Option<(String, Version)>, CouldNotRun> {
-    let (specs, _) =
-        installed(host.root()).map_err(|error| CouldNotRun::new(error.to_string(), None))?;
+    let specs = host.specs()?.ours;
     let versions = specs.iter().filter_map(|spec| {
         let version = spec.document().version.parse().ok()?;
         Some((spec.path.display().to_string(), version))
@@ -158,13 +163,23 @@ fn judge(spec: Option<&(String, Version)>, engines: &[Found]) -> Outcome {
         let each = engines.iter().map(|engine| engine.told());
         each.collect::<Vec<_>>().join(", ")
     };
+    let no_refusal = || {
+        let told = told(&engines.iter().collect::<Vec<_>>());
+        match engines.iter().find(|engine| engine.release.is_none()) {
+            None => Outcome::Pass(told),
+            Some(silent) => Outcome::Warn(
+                told,
+                format!("`{} --version` should say it at once", silent.program),
+            ),
+        }
+    };
     let Some((file, version)) = spec else {
-        return Outcome::Pass(told(&engines.iter().collect::<Vec<_>>()));
+        return no_refusal();
     };
     let too_old = |engine: &&Found| engine.reads.is_some_and(|reads| reads < *version);
     let refusing: Vec<&Found> = engines.iter().filter(too_old).collect();
     let Some(lowest) = refusing.iter().filter_map(|engine| engine.reads).min() else {
-        return Outcome::Pass(told(&engines.iter().collect::<Vec<_>>()));
+        return no_refusal();
     };
     let hint = if lowest < OLDEST_WRITTEN {
         "no spec of GPUs by index can be of a version that old: `amd-ctk runtime configure` is \
@@ -183,21 +198,6 @@ fn judge(spec: Option<&(String, Version)>, engines: &[Found]) -> Outcome {
     )
 }
 
-/// Starts an engine that says its version.
-fn ask(program: &Path) -> io::Result<Child> {
-    Command::new(program)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-}
-
-fn release(engine: Child) -> Option<Release> {
-    let output = engine.wait_with_output().ok()?;
-    parse_release(&String::from_utf8_lossy(&output.stdout))
-}
-
 /// The first word that is a version, in what an engine says of itself.
 fn parse_release(text: &str) -> Option<Release> {
     text.split_whitespace().find_map(|word| {
@@ -212,101 +212,5 @@ fn parse_release(text: &str) -> Option<Release> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn found(name: &str, release: Option<Release>) -> Found {
-        let engine = ENGINES.iter().find(|engine| engine.name == name).unwrap();
-        Found::new(engine, release)
-    }
-
-    #[test]
-    fn versions_are_read_from_what_engines_say() {
-        for (text, release) in [
-            (
-                "Docker version 20.10.24+dfsg1, build 5d6db84",
-                Some((20, 10, 24)),
-            ),
-            (
-                "containerd github.com/containerd/containerd 1.6.20~ds1 1.6.20~ds1-1+deb12u3",
-                Some((1, 6, 20)),
-            ),
-            (
-                "containerd github.com/containerd/containerd/v2 v2.1.4 75cb2b7",
-                Some((2, 1, 4)),
-            ),
-            ("podman version 5.0", Some((5, 0, 0))),
-            (
-                "crio version 1.34.0-dev\nGitCommit: 1.2.3\n",
-                Some((1, 34, 0)),
-            ),
-            ("podman version x.y", None),
-            ("99999999999.1", None),
-            ("", None),
-        ] {
-            assert_eq!(parse_release(text), release, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_release_reads_what_the_one_before_it_did() {
-        for (name, release, reads) in [
-            ("docker", (20, 10, 24), None),
-            ("docker", (25, 0, 16), Some(Version::V0_6)),
-            ("docker", (26, 0, 2), Some(Version::V0_6)),
-            ("docker", (28, 0, 4), Some(Version::V0_8)),
-            ("docker", (99, 0, 0), Some(Version::V1_1)),
-            ("containerd", (1, 6, 33), None),
-            ("containerd", (1, 7, 24), Some(Version::V0_7)),
-            ("containerd", (2, 0, 0), Some(Version::V0_8)),
-            ("crio", (1, 24, 6), Some(Version::V0_3)),
-            ("podman", (4, 0, 3), None),
-            ("podman", (4, 3, 1), Some(Version::V0_5)),
-            ("podman", (4, 9, 3), Some(Version::V0_6)),
-        ] {
-            assert_eq!(
-                found(name, Some(release)).reads,
-                reads,
-                "{name} {release:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn releases_are_in_order() {
-        for engine in &ENGINES {
-            assert!(engine.reads.is_sorted_by_key(|(release, _)| *release));
-        }
-    }
-
-    #[test]
-    fn an_engine_that_refuses_the_spec_is_told_with_the_version_that_it_takes() {
-        let engines = [
-            found("docker", Some((20, 10, 24))),
-            found("podman", Some((4, 3, 1))),
-        ];
-        let spec = |version| ("/etc/cdi/amd.json".to_owned(), version);
-        let Outcome::Warn(detail, hint) = judge(Some(&spec(Version::V0_6)), &engines) else {
-            panic!("no warning");
-        };
-        assert_eq!(
-            detail,
-            "podman 4.3.1 reads CDI up to 0.5.0, and /etc/cdi/amd.json is of 0.6.0"
-        );
-        assert!(hint.contains("--cdi-version 0.5.0`"), "{hint}");
-        let all = "docker 20.10.24 reads no CDI, podman 4.3.1 reads CDI up to 0.5.0";
-        let pass = Outcome::Pass(all.to_owned());
-        assert_eq!(judge(Some(&spec(Version::V0_5)), &engines), pass);
-        assert_eq!(judge(None, &engines), pass);
-    }
-
-    #[test]
-    fn what_can_read_no_spec_of_ours_is_given_the_runtime() {
-        let engines = [found("podman", Some((4, 2, 0))), found("crio", None)];
-        let spec = ("/etc/cdi/amd.json".to_owned(), Version::V0_5);
-        let Outcome::Warn(_, hint) = judge(Some(&spec), &engines) else {
-            panic!("no warning");
-        };
-        assert!(hint.contains("amd-ctk runtime configure"), "{hint}");
-    }
-}
+#[path = "cdi_engines_tests.rs"]
+mod tests;

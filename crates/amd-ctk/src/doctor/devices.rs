@@ -19,7 +19,14 @@ pub(super) const KFD: Check = Check {
 };
 
 fn kfd(host: &Host) -> Result<Outcome, CouldNotRun> {
-    let gpus = &host.inventory()?.gpus;
+    let inventory = host.inventory()?;
+    if inventory.hidden > 0 {
+        let hidden = count(inventory.hidden, "GPU");
+        let detail = format!("KFD hides {hidden} from this process: its device cgroup denies them");
+        let hint = "in a container that is meant so; for all of the host's, run it there";
+        return Ok(Outcome::Warn(detail, hint.to_owned()));
+    }
+    let gpus = &inventory.gpus;
     if gpus.is_empty() {
         return Ok(Outcome::NotApplicable(UNDRIVEN.to_owned()));
     }

@@ -155,8 +155,12 @@ fn containerd(host: &Host) -> Result<Runtimes, Unknown> {
         .chain(imported.then_some(containerd::DROP_IN));
     read(host, files.map(str::to_owned), |text| {
         let mut all = Vec::new();
-        // The plugin of version 2, and of 3 and later.
-        for plugin in ["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime"] {
+        // The plugin of version 1, of 2, and of 3 and later.
+        for plugin in [
+            "cri",
+            "io.containerd.grpc.v1.cri",
+            "io.containerd.cri.v1.runtime",
+        ] {
             let path = ["plugins", plugin, "containerd", "runtimes"];
             all.extend(toml_runtimes(text, &path, |entry| {
                 entry.get("options")?.get("BinaryName")

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use discovery::{DiscoveryError, HostRoot, Inventory, PciAddress};
 
 use super::CouldNotRun;
+use crate::cdi::check::{Installed, installed};
 
 const PCI_DEVICES: &str = "/sys/bus/pci/devices";
 
@@ -68,6 +69,11 @@ impl Host {
             .get_or_init(|| self.read_boards())
             .as_deref()
             .map_err(Clone::clone)
+    }
+
+    /// The CDI specs where engines look for them.
+    pub(super) fn specs(&self) -> Result<Installed, CouldNotRun> {
+        installed(&self.root).map_err(|error| CouldNotRun::new(error.to_string(), None))
     }
 
     fn read_boards(&self) -> Result<Vec<Board>, CouldNotRun> {

@@ -2,8 +2,9 @@
 //! the order of the ROCm guides.
 //!
 //! A [`Check`] is a function over a read-only [`Host`]. It writes nothing, and starts no process
-//! but engines that are asked for their version.
+//! but engines that are asked for their version, and not waited for.
 
+mod ask;
 mod cdi;
 mod cdi_engines;
 mod devices;

@@ -2,12 +2,20 @@
 //!
 //! Follows containerd's docs/cri/config.md, PLUGINS.md, and containerd-config.toml(5).
 
-use std::path::Path;
-use std::process::Command;
+mod base;
+mod version;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use toml_edit::{Item, Table, value};
 
-use super::toml_files::{Layout, copy, header, refuse_entry, without_runtime};
+pub use version::{DropIn, version};
+use version::{MERGED_FROM, plugin};
+
+use super::drop_ins::{drop_ins, names};
+use super::toml_copy::copy;
+use super::toml_files::{Edited, Layout, header, refuse_entry, without_runtime};
 use super::{Change, Plan, Request, Restart, below};
 use crate::config_file::toml::{Document, has_block};
 use crate::config_file::{ConfigError, ConfigFile, EditError};
@@ -21,23 +29,17 @@ pub const DROP_IN: &str = "/etc/containerd/conf.d/99-amd.toml";
 /// The shim that runs OCI runtimes like ours.
 const RUNC_SHIM: &str = "io.containerd.runc.v2";
 
-/// What [`CONFIG`] is made with where there is none: every containerd since 1.3 reads it.
-const NEW_CONFIG_VERSION: i64 = 2;
-
-/// The first containerd that merges a plugin's section of a drop-in with the one before,
-/// rather than replacing it.
-const MERGES: (u32, u32) = (2, 1);
-
-/// What `request` changes: in the file `config` if there is one, else in a drop-in where
-/// containerd merges those, else in config.toml.
+/// What `request` changes: in a drop-in where containerd merges those, else in `main`, which
+/// is config.toml or a file that the user named.
 ///
 /// # Errors
 /// As [`apply`] and [`is_imported`], and where a file cannot be read.
-pub fn plan(root: &Path, config: Option<&Path>, request: &Request) -> Result<Plan, ConfigError> {
-    let main = match config {
-        Some(config) => ConfigFile::read(config)?,
-        None => ConfigFile::read(&below(root, CONFIG))?,
-    };
+pub fn plan(
+    root: &Path,
+    main: ConfigFile,
+    drop_in: DropIn,
+    request: &Request,
+) -> Result<Plan, ConfigError> {
     let content = |file: &ConfigFile, error| ConfigError::content(file.path(), error);
     let mut notes = Vec::new();
     let mut changes = Vec::new();
@@ -47,34 +49,46 @@ pub fn plan(root: &Path, config: Option<&Path>, request: &Request) -> Result<Pla
         && cri_is_disabled(text).map_err(|error| content(&main, error))?
     {
         notes.push(format!(
-            "{} disables the CRI plugin (disabled_plugins), so nobody asks containerd for this runtime",
+            "{} disables the CRI plugin (disabled_plugins), so Kubernetes does not see this runtime",
             main.path().display()
         ));
     }
-    if config.is_none() {
-        let drop_in = ConfigFile::read(&below(root, DROP_IN))?;
+    if drop_in != DropIn::Never {
+        let own = ConfigFile::read_below(root, Path::new(DROP_IN))?;
         let wanted = match (&text, configures) {
             (Some(text), true) => {
                 is_imported(text).map_err(|error| content(&main, error))?
-                    && containerd_version().is_none_or(|version| version >= MERGES)
+                    && drop_in.is_merged(text, own.text())
             }
             (None, true) => false,
             // Also where config.toml does not import it any more.
-            (_, false) => drop_in.text().is_some(),
+            (_, false) => own.text().is_some(),
         };
         if wanted {
-            changes.push(plan_drop_in(&main, drop_in, request)?);
+            let (change, more) = plan_drop_in(root, &main, own, request)?;
+            changes.push(change);
+            notes.extend(more);
         }
     }
     // An edit of config.toml from before it imported drop-ins is undone in any case.
     if !configures || changes.is_empty() {
-        changes.extend(plan_main(main, request)?);
+        let planned = plan_main(root, main, request)?;
+        let (change, more) = planned.unzip();
+        changes.extend(change);
+        notes.extend(more.into_iter().flatten());
     }
     Ok(Plan::new(changes, Restart::Unit("containerd"), notes))
 }
 
+/// A change and what the user should know of it.
+type Planned = (Change, Vec<String>);
+
 /// None where there is nothing of ours to undo, in a configuration that we do not edit.
-fn plan_main(main: ConfigFile, request: &Request) -> Result<Option<Change>, ConfigError> {
+fn plan_main(
+    root: &Path,
+    main: ConfigFile,
+    request: &Request,
+) -> Result<Option<Planned>, ConfigError> {
     let path = main.path().to_owned();
     let content = |error| ConfigError::content(&path, error);
     let text = main.text();
@@ -85,15 +99,17 @@ fn plan_main(main: ConfigFile, request: &Request) -> Result<Option<Change>, Conf
         (Err(error), _) if has_block(text.unwrap_or_default(), "") => return Err(content(error)),
         (Err(_), _) => return Ok(None),
     };
-    let after = apply(text, None, version, request).map_err(content)?;
-    Ok(Some(Change::new(main, after)))
+    let beside = runtimes_beside(root, text.unwrap_or_default(), &path);
+    let after = apply(text, None, version, &beside, request).map_err(content)?;
+    Ok(Some((Change::new(main, after.text), after.notes)))
 }
 
 fn plan_drop_in(
+    root: &Path,
     main: &ConfigFile,
     drop_in: ConfigFile,
     request: &Request,
-) -> Result<Change, ConfigError> {
+) -> Result<Planned, ConfigError> {
     let content = |file: &ConfigFile, error| ConfigError::content(file.path(), error);
     // A version of its own, from the day it was made.
     let versioned = if drop_in.text().is_some() {
@@ -105,13 +121,41 @@ fn plan_drop_in(
     if let (Request::Configure(settings), Some(text)) = (request, main.text()) {
         refuse_other(text, version, &settings.name).map_err(|error| content(main, error))?;
     }
-    let after = apply(drop_in.text(), main.text(), version, request)
+    let beside = runtimes_beside(root, main.text().unwrap_or_default(), drop_in.path());
+    let after = apply(drop_in.text(), main.text(), version, &beside, request)
         .map_err(|error| content(&drop_in, error))?;
-    Ok(Change::new(drop_in, after))
+    Ok((Change::new(drop_in, after.text), after.notes))
+}
+
+/// The runtimes that containerd has from other files than `own`: `main`, config.toml's text,
+/// says which those are.
+fn runtimes_beside(root: &Path, main: &str, own: &Path) -> BTreeSet<String> {
+    let imports = imports(main).unwrap_or_default();
+    let base = Path::new(CONFIG).parent().unwrap_or(Path::new("/"));
+    let dirs = imports
+        .iter()
+        .filter_map(|import| base.join(import).parent().map(Path::to_owned));
+    let dirs: BTreeSet<_> = dirs
+        .chain(Path::new(DROP_IN).parent().map(Path::to_owned))
+        .collect();
+    let mut files = vec![PathBuf::from(CONFIG)];
+    for dir in dirs {
+        files.extend(drop_ins(root, &dir).unwrap_or_default());
+    }
+    files.retain(|path| below(root, path) != own);
+    (1..=3)
+        .flat_map(|version| {
+            names(
+                root,
+                &files,
+                &["plugins", plugin(version), "containerd", "runtimes"],
+            )
+        })
+        .collect()
 }
 
 /// The text of a configuration of `version` after `request`. The runtime's entry is a copy
-/// of that of the default runtime, or else of runc, in `main` (the text itself where None).
+/// of that of the default runtime, or else of runc, in `main` (the text itself where None). Other files have the runtimes `beside`.
 ///
 /// # Errors
 /// Where the text is not TOML, or has something of somebody else's in our places.
@@ -119,8 +163,9 @@ pub fn apply(
     text: Option<&str>,
     main: Option<&str>,
     version: i64,
+    beside: &BTreeSet<String>,
     request: &Request,
-) -> Result<Option<String>, EditError> {
+) -> Result<Edited, EditError> {
     let plugin = plugin(version);
     let name = match request {
         Request::Configure(settings) => &settings.name,
@@ -129,7 +174,10 @@ pub fn apply(
     let containerd = ["plugins", plugin, "containerd"];
     let layout = Layout {
         runtime: [&containerd[..], &["runtimes", name]].concat(),
+        programs: &["BinaryName"],
         default: [&containerd[..], &["default_runtime_name"]].concat(),
+        brings: |name| name == "runc",
+        beside,
         cdi: Some(vec!["plugins", plugin, "enable_cdi"]),
         header: header(&format!("version = {version}\n")),
     };
@@ -137,9 +185,22 @@ pub fn apply(
         Request::Configure(settings) => settings.path.as_str(),
         _ => "",
     };
-    layout.apply(text, request, |before| {
-        entry(main.unwrap_or(before), &containerd, name, path)
-    })
+    let header = layout.header.clone();
+    let entry = |before: &str| entry(main.unwrap_or(before), &containerd, name, path);
+    match (request, main) {
+        (Request::Configure(_), None) => {
+            let text = base::laid(text.unwrap_or(&header), version, &layout.runtime)?;
+            layout.apply(Some(&text), request, entry)
+        }
+        (Request::Remove { .. }, None) => {
+            let mut after = layout.apply(text, request, entry)?;
+            let left = after.text.as_deref();
+            let left = left.map(|left| base::taken_up(left, &layout.runtime));
+            after.text = left.transpose()?.filter(|left| *left != header);
+            Ok(after)
+        }
+        _ => layout.apply(text, request, entry),
+    }
 }
 
 /// Fails where the main configuration has a runtime `name` that is not ours: a drop-in would
@@ -149,36 +210,6 @@ fn refuse_other(main: &str, version: i64, name: &str) -> Result<(), EditError> {
     refuse_entry(&without_runtime(main, name, &path)?, &path)
 }
 
-/// The configuration's version; that of a new file where there is none.
-///
-/// # Errors
-/// Where it is one whose tables we do not know.
-pub fn version(text: Option<&str>) -> Result<i64, EditError> {
-    let Some(text) = text else {
-        return Ok(NEW_CONFIG_VERSION);
-    };
-    let document = Document::parse(text)?;
-    let item = document.get(&["version"])?;
-    let hint = "`containerd config migrate` (2.0 and later) prints the file in a newer version";
-    match (item, item.and_then(Item::as_integer)) {
-        (_, Some(version @ 2..=4)) => Ok(version),
-        // Nothing in it that the version could give a meaning.
-        (None, _) if document.table(&[])?.is_none_or(|root| root.is_empty()) => {
-            Err(EditError::new("the configuration has no version")
-                .with_hint(format!("add the line: version = {NEW_CONFIG_VERSION}")))
-        }
-        (None, _) => Err(EditError::new(
-            "the configuration has no version, which is version 1; known are 2, 3 and 4",
-        )
-        .with_hint(hint)),
-        (Some(item), _) => {
-            let found = item.to_string();
-            let message = format!("version {}; known are 2, 3 and 4", found.trim());
-            Err(document.error_at(item, message).with_hint(hint))
-        }
-    }
-}
-
 /// Whether the configuration imports [`DROP_IN`], and is of a version that came after
 /// drop-ins were merged.
 ///
@@ -186,26 +217,29 @@ pub fn version(text: Option<&str>) -> Result<i64, EditError> {
 /// Where the text is not TOML, or `imports` no list.
 pub fn is_imported(text: &str) -> Result<bool, EditError> {
     let document = Document::parse(text)?;
-    let merged = document.get(&["version"])?.and_then(Item::as_integer) >= Some(3);
-    let imports = match document.get(&["imports"])? {
-        None => return Ok(false),
-        Some(item) => item
-            .as_array()
-            .ok_or_else(|| document.error_at(item, "\"imports\" is not a list"))?,
-    };
+    let merged = document.get(&["version"])?.and_then(Item::as_integer) >= Some(MERGED_FROM);
     let (dir, _) = DROP_IN.rsplit_once('/').unwrap_or_default();
     let patterns = ["*.toml", "*", "99-amd.toml"].map(|pattern| format!("{dir}/{pattern}"));
     let relative = patterns
         .clone()
         .map(|path| path.replacen("/etc/containerd/", "", 1));
-    Ok(merged
-        && imports
-            .iter()
-            .filter_map(toml_edit::Value::as_str)
-            .any(|import| {
-                let known = |path: &String| path == import.trim_start_matches("./");
-                patterns.iter().chain(&relative).any(known)
-            }))
+    Ok(imports(text)?.iter().any(|import| {
+        let known = |path: &String| path == import.trim_start_matches("./");
+        merged && patterns.iter().chain(&relative).any(known)
+    }))
+}
+
+/// The patterns of files that the configuration imports.
+fn imports(text: &str) -> Result<Vec<String>, EditError> {
+    let document = Document::parse(text)?;
+    let Some(item) = document.get(&["imports"])? else {
+        return Ok(Vec::new());
+    };
+    let imports = item
+        .as_array()
+        .ok_or_else(|| document.error_at(item, "\"imports\" is not a list"))?;
+    let patterns = imports.iter().filter_map(toml_edit::Value::as_str);
+    Ok(patterns.map(str::to_owned).collect())
 }
 
 /// Whether the configuration switches off the plugin whose runtimes we configure.
@@ -223,14 +257,6 @@ fn cri_is_disabled(text: &str) -> Result<bool, EditError> {
             )
         })
     }))
-}
-
-fn plugin(version: i64) -> &'static str {
-    if version == 2 {
-        "io.containerd.grpc.v1.cri"
-    } else {
-        "io.containerd.cri.v1.runtime"
-    }
 }
 
 fn entry(main: &str, containerd: &[&str], name: &str, path: &str) -> Result<Item, EditError> {
@@ -265,19 +291,6 @@ fn entry(main: &str, containerd: &[&str], name: &str, path: &str) -> Result<Item
     options.insert("BinaryName", value(path));
     entry.insert("options", Item::Table(options));
     Ok(Item::Table(entry))
-}
-
-/// The version of the containerd in PATH, None where there is none that says so.
-fn containerd_version() -> Option<(u32, u32)> {
-    let output = Command::new("containerd").arg("--version").output().ok()?;
-    parse_version(&String::from_utf8_lossy(&output.stdout))
-}
-
-/// `containerd github.com/containerd/containerd/v2 v2.1.4 75cb2b7...`
-fn parse_version(line: &str) -> Option<(u32, u32)> {
-    let version = line.split_whitespace().nth(2)?;
-    let mut numbers = version.trim_start_matches('v').split('.');
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 #[cfg(test)]

@@ -24,8 +24,10 @@ fn removal() -> Request {
 
 /// The text after `request` on a main configuration.
 fn done(text: &str, request: &Request) -> String {
-    apply(Some(text), None, version(Some(text)).unwrap(), request)
+    let version = version(Some(text)).unwrap();
+    apply(Some(text), None, version, &BTreeSet::new(), request)
         .unwrap()
+        .text
         .unwrap()
 }
 
@@ -59,6 +61,7 @@ pod_annotations = ["x"]
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.amd.options]
 SystemdCgroup = true
 BinaryName = "/usr/bin/amd-container-runtime"
+# checksum: a1bed2f5
 # <<< amd-ctk: runtime amd
 "#
     );
@@ -67,6 +70,7 @@ BinaryName = "/usr/bin/amd-container-runtime"
 #[test]
 fn the_tables_are_those_of_the_files_version() {
     for (version, plugin) in [
+        (1, "cri"),
         (2, "io.containerd.grpc.v1.cri"),
         (3, "io.containerd.cri.v1.runtime"),
         (4, "io.containerd.cri.v1.runtime"),
@@ -90,15 +94,11 @@ fn other_versions_are_errors() {
     for (text, message) in [
         (
             "version = 5\n",
-            "line 1, column 11: version 5; known are 2, 3 and 4",
-        ),
-        (
-            "root = '/x'\n",
-            "the configuration has no version, which is version 1; known are 2, 3 and 4",
+            "line 1, column 11: version 5; known are 1 to 4",
         ),
         (
             "version = 'x'\n",
-            "line 1, column 11: version \"x\"; known are 2, 3 and 4",
+            "line 1, column 11: version \"x\"; known are 1 to 4",
         ),
     ] {
         let fault = version(Some(text)).unwrap_err();
@@ -142,15 +142,17 @@ fn a_drop_in_takes_its_options_from_the_main_file() {
     let main = V2
         .replace("version = 2", "version = 3")
         .replace("io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime");
-    let drop_in = apply(None, Some(&main), 3, &configure(true, false)).unwrap();
-    let text = drop_in.as_deref().unwrap();
+    let none = BTreeSet::new();
+    let drop_in = apply(None, Some(&main), 3, &none, &configure(true, false)).unwrap();
+    let text = drop_in.text.as_deref().unwrap();
     assert!(text.contains("\nversion = 3\n"), "{text}");
     assert!(text.contains("SystemdCgroup = true"), "{text}");
     assert_eq!(
-        apply(Some(text), Some(&main), 3, &configure(true, false)).unwrap(),
+        apply(Some(text), Some(&main), 3, &none, &configure(true, false)).unwrap(),
         drop_in
     );
-    assert_eq!(apply(Some(text), None, 3, &removal()).unwrap(), None);
+    let left = apply(Some(text), Some(&main), 3, &none, &removal()).unwrap();
+    assert_eq!(left.text, None);
 }
 
 #[test]
@@ -187,30 +189,223 @@ fn a_disabled_cri_plugin_is_noticed() {
 }
 
 #[test]
-fn the_version_is_read_from_what_containerd_prints() {
-    for (line, version) in [
-        (
-            "containerd github.com/containerd/containerd/v2 v2.1.4 75cb2b7",
-            Some((2, 1)),
-        ),
-        (
-            "containerd github.com/containerd/containerd 1.6.20~ds1 1.6.20~ds1-1",
-            Some((1, 6)),
-        ),
-        ("", None),
-    ] {
-        assert_eq!(parse_version(line), version);
-    }
-}
-
-#[test]
 fn a_runtimes_key_that_is_no_table_is_an_error() {
     let text = "version = 2\n[plugins.'io.containerd.grpc.v1.cri'.containerd]\nruntimes = []\n";
-    let fault = apply(Some(text), None, 2, &configure(false, false)).unwrap_err();
+    let fault = apply(
+        Some(text),
+        None,
+        2,
+        &BTreeSet::new(),
+        &configure(false, false),
+    )
+    .unwrap_err();
     assert_eq!(
         fault.to_string(),
         "line 3, column 12: \"runtimes\" is an array, not a table"
     );
+}
+
+#[test]
+fn a_file_with_nothing_in_it_gets_a_version_and_is_as_it_was_after_removal() {
+    for text in ["", "\n", "# see containerd-config.toml(5)\n#version = 2\n"] {
+        let once = done(text, &configure(true, true));
+        assert!(once.starts_with(text.trim_end()), "{once}");
+        assert_eq!(version(Some(&once)).unwrap(), 2);
+        assert!(
+            once.contains("\n[plugins.\"io.containerd.grpc.v1.cri\""),
+            "{once}"
+        );
+        assert_eq!(done(&once, &configure(true, true)), once);
+        assert_eq!(done(&once, &removal()), text);
+    }
+}
+
+#[test]
+fn the_version_stays_if_somebody_elses_settings_came_to_be_of_it() {
+    let text = done("", &configure(false, false)) + "\n[grpc]\naddress = 'a'\n";
+    let left = done(&text, &removal());
+    assert_eq!(version(Some(&left)).unwrap(), 2);
+    assert!(!left.contains("runtimes"), "{left}");
+}
+
+#[test]
+fn the_runtime_that_containerd_brings_is_written_where_ours_would_hide_it() {
+    for (version, plugin, written) in [
+        (1, "cri", true),
+        (2, "\"io.containerd.grpc.v1.cri\"", true),
+        (3, "\"io.containerd.cri.v1.runtime\"", false),
+    ] {
+        let before = format!("version = {version}\n");
+        let text = done(&before, &configure(false, false));
+        let runc = format!(
+            "[plugins.{plugin}.containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\n"
+        );
+        assert_eq!(text.contains(&runc), written, "{text}");
+        assert_eq!(done(&text, &configure(false, false)), text);
+        assert_eq!(done(&text, &removal()), before);
+    }
+    // Whoever has runtimes of their own has hidden it already.
+    assert!(
+        !done(
+            &V2.replace("runtimes.runc", "runtimes.mine"),
+            &configure(false, false)
+        )
+        .contains("runtimes.runc")
+    );
+}
+
+#[test]
+fn the_runtime_that_containerd_brings_stays_while_somebody_has_a_use_for_it() {
+    let text = done("version = 2\n", &configure(false, false));
+    let runtimes = "[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes";
+    for theirs in [
+        format!("{text}{runtimes}.nvidia]\nruntime_type = \"io.containerd.runc.v2\"\n"),
+        format!("{text}{runtimes}.runc.options]\nSystemdCgroup = true\n"),
+    ] {
+        let left = done(&theirs, &removal());
+        assert!(left.contains("runtimes.runc]"), "{left}");
+        assert!(!left.contains("runtimes.amd"), "{left}");
+    }
+}
+
+#[test]
+fn a_file_without_a_version_is_of_version_1() {
+    let docker_ce = "#   Copyright 2018-2022 Docker Inc.\n\ndisabled_plugins = [\"cri\"]\n\n#root = \"/var/lib/containerd\"\n";
+    let text = done(docker_ce, &configure(false, false));
+    assert!(
+        text.contains("\n[plugins.cri.containerd.runtimes.amd]\n"),
+        "{text}"
+    );
+    assert!(!text.contains("\nversion"), "{text}");
+    assert_eq!(done(&text, &removal()), docker_ce);
+}
+
+/// [`V2`], configured, with lines of somebody else's below a line of ours.
+fn with_lines(below: &str, lines: &str) -> String {
+    let text = done(V2, &configure(false, false));
+    assert_eq!(text.matches(below).count(), 1);
+    text.replace(below, &format!("{below}\n{lines}"))
+}
+
+const PROGRAM: &str = "BinaryName = \"/usr/bin/amd-container-runtime\"";
+
+#[test]
+fn settings_that_somebody_added_to_our_entry_stay() {
+    for lines in [
+        "# for systemd\nNoPivotRoot = true # why",
+        "[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.amd.cni]\nx = 1",
+    ] {
+        let text = with_lines(PROGRAM, lines);
+        assert_eq!(done(&text, &configure(false, false)), text);
+        let moved = Request::Configure(Settings {
+            name: "amd".to_owned(),
+            path: "/opt/amd-container-runtime".to_owned(),
+            default: false,
+            cdi: false,
+            swarm: Vec::new(),
+        });
+        let after = done(&text, &moved);
+        assert_eq!(after, text.replace("/usr/bin/", "/opt/"));
+        assert_eq!(done(&after, &moved), after);
+    }
+}
+
+#[test]
+fn a_setting_that_somebody_changed_in_our_entry_stays_with_a_note() {
+    let ours = with_lines(PROGRAM, "").replace(
+        "SystemdCgroup = true\nBinary",
+        "SystemdCgroup = false\nBinary",
+    );
+    let after = apply(
+        Some(&ours),
+        None,
+        2,
+        &BTreeSet::new(),
+        &configure(false, false),
+    )
+    .unwrap();
+    assert_eq!(after.text.as_deref(), Some(ours.as_str()));
+    assert_eq!(
+        after.notes,
+        [
+            "SystemdCgroup of the runtime \"amd\" stays false, as somebody edited it; \
+          amd-ctk would write true"
+        ]
+    );
+    assert_eq!(done(&ours, &removal()), V2);
+}
+
+#[test]
+fn an_entry_that_nobody_edited_follows_the_one_that_it_is_a_copy_of() {
+    let text = done(V2, &configure(false, false)).replacen(
+        "SystemdCgroup = true",
+        "SystemdCgroup = false",
+        1,
+    );
+    let after = done(&text, &configure(false, false));
+    assert_eq!(after.matches("SystemdCgroup = false").count(), 2, "{after}");
+}
+
+#[test]
+fn an_edited_entry_gets_what_the_one_that_it_is_a_copy_of_has_got() {
+    let text = with_lines(PROGRAM, "NoPivotRoot = true").replacen(
+        "BinaryName = \"\"",
+        "BinaryName = \"\"\n            IoUid = 1",
+        1,
+    );
+    let after = done(&text, &configure(false, false));
+    assert!(after.contains("NoPivotRoot = true\nIoUid = 1\n"), "{after}");
+    assert_eq!(done(&after, &configure(false, false)), after);
+}
+
+#[test]
+fn removal_refuses_to_take_settings_of_somebody_elses_with_the_entry() {
+    for (text, place) in [
+        (
+            with_lines(PROGRAM, "NoPivotRoot = true"),
+            "line 22, column 15",
+        ),
+        // Below our lines, it is of our table all the same.
+        (
+            done(V2, &configure(false, false)) + "NoPivotRoot = true\n",
+            "line 24, column 15",
+        ),
+    ] {
+        let fault = apply(Some(&text), None, 2, &BTreeSet::new(), &removal()).unwrap_err();
+        assert_eq!(
+            fault.to_string(),
+            format!(
+                "{place}: \"options.NoPivotRoot\" of the runtime \"amd\" was not written by amd-ctk"
+            )
+        );
+        assert!(fault.hint.unwrap().contains("take that line out"));
+        assert_eq!(done(&text, &configure(false, false)), text);
+    }
+}
+
+#[test]
+fn removal_restores_no_default_that_containerd_does_not_know_any_more() {
+    let before = V2.replace(
+        "default_runtime_name = \"runc\"",
+        "default_runtime_name = \"nvidia\"",
+    );
+    let text = done(&before, &configure(true, false));
+    let left = apply(Some(&text), None, 2, &BTreeSet::new(), &removal()).unwrap();
+    assert_eq!(
+        left.text.unwrap(),
+        V2.replace("      default_runtime_name = \"runc\"\n", "")
+    );
+    assert_eq!(
+        left.notes,
+        [
+            "default_runtime_name was \"nvidia\" before, and is not set again: no runtime of that \
+          name is configured any more"
+        ]
+    );
+    // In another file it is known.
+    let beside = BTreeSet::from(["nvidia".to_owned()]);
+    let left = apply(Some(&text), None, 2, &beside, &removal()).unwrap();
+    assert_eq!((left.text, left.notes), (Some(before), Vec::new()));
 }
 
 /// Configurations put together from pieces in any order, with any line ends.

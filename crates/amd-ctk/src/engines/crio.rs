@@ -1,10 +1,13 @@
 //! CRI-O: a drop-in of its own, as crio.conf.d(5) describes them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use toml_edit::{Item, Table, value};
 
-use super::toml_files::{Layout, copy, drop_ins, header, refuse_entry};
+use super::drop_ins::{drop_ins, refuse_entries};
+use super::toml_copy::copy;
+use super::toml_files::{Edited, Layout, header};
 use super::{Change, Plan, Request, Restart, below};
 use crate::config_file::toml::Document;
 use crate::config_file::{ConfigError, ConfigFile, EditError};
@@ -25,33 +28,38 @@ const PROGRAM_KEYS: [&str; 6] = [
     "runtime_type",
 ];
 
-/// What `request` changes in the drop-in at `own`. The settings of the default runtime
+/// What `request` changes in the drop-in `file`. The settings of the default runtime
 /// are read from the other files on the host below `root`.
 ///
 /// # Errors
 /// As [`apply`], where a file cannot be read, and where another has a runtime of that name.
-pub fn plan(root: &Path, own: &Path, request: &Request) -> Result<Plan, ConfigError> {
-    let file = ConfigFile::read(own)?;
+pub fn plan(root: &Path, file: ConfigFile, request: &Request) -> Result<Plan, ConfigError> {
+    let others = others(root, file.path())?;
     let mut beside = Beside::default();
+    let configures = matches!(request, Request::Configure(_));
     if let Request::Configure(settings) = request {
-        for path in others(root, own)? {
-            let other = ConfigFile::read(&path)?;
-            let text = other.text().unwrap_or_default();
-            refuse_entry(text, &["crio", "runtime", "runtimes", &settings.name])
-                .and_then(|()| beside.read(text))
-                .map_err(|error| ConfigError::content(&path, error))?;
+        let entry = ["crio", "runtime", "runtimes", &settings.name];
+        refuse_entries(root, &others, &entry)?;
+    }
+    for path in &others {
+        let read = ConfigFile::read_below(root, path).and_then(|other| {
+            beside
+                .read(other.text().unwrap_or_default())
+                .map_err(|error| ConfigError::content(other.path(), error))
+        });
+        // Of no account where ours is taken out.
+        if configures {
+            read?;
         }
     }
-    let after =
-        apply(file.text(), &beside, request).map_err(|error| ConfigError::content(own, error))?;
-    let notes = match request {
-        Request::Configure(settings) if settings.cdi => {
-            vec!["CRI-O has no switch for CDI: it is on from 1.23".to_owned()]
-        }
-        _ => Vec::new(),
-    };
+    let after = apply(file.text(), &beside, request)
+        .map_err(|error| ConfigError::content(file.path(), error))?;
+    let mut notes = after.notes;
+    if matches!(request, Request::Configure(settings) if settings.cdi) {
+        notes.push("CRI-O has no switch for CDI: it is on from 1.23".to_owned());
+    }
     Ok(Plan::new(
-        vec![Change::new(file, after)],
+        vec![Change::new(file, after.text)],
         Restart::Unit("crio"),
         notes,
     ))
@@ -108,18 +116,22 @@ impl Beside {
 ///
 /// # Errors
 /// Where the text is not TOML, or has something of somebody else's in our places.
-pub fn apply(
-    text: Option<&str>,
-    beside: &Beside,
-    request: &Request,
-) -> Result<Option<String>, EditError> {
+pub fn apply(text: Option<&str>, beside: &Beside, request: &Request) -> Result<Edited, EditError> {
     let (name, path) = match request {
         Request::Configure(settings) => (&settings.name, settings.path.as_str()),
         Request::UnsetDefault { name } | Request::Remove { name, .. } => (name, ""),
     };
+    let names: BTreeSet<_> = beside
+        .runtimes
+        .iter()
+        .map(|(name, _)| name.to_owned())
+        .collect();
     let layout = Layout {
         runtime: vec!["crio", "runtime", "runtimes", name],
+        programs: &["runtime_path"],
         default: vec!["crio", "runtime", "default_runtime"],
+        brings: |name| matches!(name, "crun" | "runc"),
+        beside: &names,
         cdi: None,
         header: header(""),
     };
@@ -136,9 +148,9 @@ pub fn apply(
 
 /// CRI-O's other files, in the order in which it reads them.
 fn others(root: &Path, own: &Path) -> Result<Vec<PathBuf>, ConfigError> {
-    let mut files = drop_ins(&below(root, DROP_INS))?;
-    files.retain(|path| path != own);
-    files.insert(0, below(root, MAIN));
+    let mut files = drop_ins(root, Path::new(DROP_INS))?;
+    files.insert(0, PathBuf::from(MAIN));
+    files.retain(|path| below(root, path) != own);
     Ok(files)
 }
 

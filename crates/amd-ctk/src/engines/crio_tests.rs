@@ -43,6 +43,7 @@ runtime_root = "/run/runc"
 fn the_drop_in_has_the_default_runtimes_settings_and_our_program() {
     let text = apply(None, &beside(&[PACKAGED]), &configure(true))
         .unwrap()
+        .text
         .unwrap();
     assert_eq!(
         text,
@@ -55,6 +56,7 @@ fn the_drop_in_has_the_default_runtimes_settings_and_our_program() {
          runtime_root = \"/run/crun\"\n\
          monitor_path = \"/usr/libexec/crio/conmon\"\n\
          allowed_annotations = [\"io.containers.trace-syscall\"]\n\
+         # checksum: acaff16b\n\
          # <<< amd-ctk: runtime amd\n\
          # >>> amd-ctk: default\n\
          [crio.runtime]\n\
@@ -68,6 +70,7 @@ fn the_last_file_says_which_runtime_is_the_default() {
     let later = "[crio.runtime]\ndefault_runtime = \"runc\"\n";
     let text = apply(None, &beside(&[PACKAGED, later]), &configure(false))
         .unwrap()
+        .text
         .unwrap();
     assert!(text.contains("runtime_root = \"/run/runc\""), "{text}");
     assert!(!text.contains("monitor_path"), "{text}");
@@ -79,6 +82,7 @@ fn settings_of_a_virtual_machines_runtime_are_not_taken() {
                 [crio.runtime.runtimes.kata]\nruntime_type = \"vm\"\nruntime_root = \"/run/vc\"\n";
     let text = apply(None, &beside(&[kata]), &configure(false))
         .unwrap()
+        .text
         .unwrap();
     assert!(!text.contains("/run/vc"), "{text}");
 }
@@ -86,14 +90,36 @@ fn settings_of_a_virtual_machines_runtime_are_not_taken() {
 #[test]
 fn the_drop_in_is_gone_after_removal() {
     let text = apply(None, &beside(&[PACKAGED]), &configure(true)).unwrap();
-    let again = apply(text.as_deref(), &beside(&[PACKAGED]), &configure(true)).unwrap();
+    let again = apply(text.text.as_deref(), &beside(&[PACKAGED]), &configure(true)).unwrap();
     assert_eq!(again, text);
     let removal = Request::Remove {
         name: "amd".to_owned(),
         path: PATH.to_owned(),
     };
     assert_eq!(
-        apply(text.as_deref(), &Beside::default(), &removal).unwrap(),
+        apply(text.text.as_deref(), &Beside::default(), &removal)
+            .unwrap()
+            .text,
         None
     );
+}
+
+#[test]
+fn a_default_in_our_file_comes_back_if_crio_knows_it() {
+    let removal = Request::Remove {
+        name: "amd".to_owned(),
+        path: PATH.to_owned(),
+    };
+    for (old, back) in [("crun", true), ("runc", true), ("kata", false)] {
+        let own = format!("[crio.runtime]\ndefault_runtime = \"{old}\"\n");
+        let text = apply(Some(&own), &beside(&[PACKAGED]), &configure(true)).unwrap();
+        let left = apply(text.text.as_deref(), &beside(&[PACKAGED]), &removal).unwrap();
+        let expected = if back {
+            own.as_str()
+        } else {
+            "[crio.runtime]\n"
+        };
+        assert_eq!(left.text.as_deref(), Some(expected));
+        assert_eq!(left.notes.is_empty(), back);
+    }
 }

@@ -1,12 +1,13 @@
 //! Docker: `daemon.json`, and beside it the record of what it was before.
 
+pub mod record;
 pub mod rules;
 mod swarm;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rules::{Record, State};
+use record::{Record, State};
 pub use swarm::resource;
 
 use super::{Change, Plan, Request, Restart};
@@ -17,13 +18,13 @@ pub const CONFIG: &str = "/etc/docker/daemon.json";
 
 const UNIT: &str = "docker";
 
-/// What `request` changes in the `daemon.json` at `config`.
+/// What `request` changes in a `daemon.json`.
 ///
 /// # Errors
 /// As [`rules::apply`], and where a file cannot be read.
-pub fn plan(config: &Path, request: &Request) -> Result<Plan, ConfigError> {
-    let file = ConfigFile::read(config)?;
-    let record_file = ConfigFile::read(&record_path(config))?.like(&file);
+pub fn plan(file: ConfigFile, request: &Request) -> Result<Plan, ConfigError> {
+    // The whole text is in it, of a file that may have been more private then or be it now.
+    let record_file = file.beside(&record_name(file.path()))?.private_like(&file);
     let before = State {
         text: file.text().map(str::to_owned),
         record: record_file
@@ -32,7 +33,7 @@ pub fn plan(config: &Path, request: &Request) -> Result<Plan, ConfigError> {
             .transpose()?,
     };
     let after =
-        rules::apply(&before, request).map_err(|error| ConfigError::content(config, error))?;
+        rules::apply(&before, request).map_err(|error| ConfigError::content(file.path(), error))?;
     let restart = if rules::needs_restart(&before, &after) {
         Restart::Unit(UNIT)
     } else {
@@ -41,7 +42,11 @@ pub fn plan(config: &Path, request: &Request) -> Result<Plan, ConfigError> {
             pid_file: rules::pid_file(file.text().unwrap_or_default()),
         }
     };
-    let notes = swarm::notes(after.text.as_deref().unwrap_or_default(), request);
+    let mut notes = swarm::notes(after.text.as_deref().unwrap_or_default(), request);
+    notes.extend(
+        rules::lost_default(&before, &after)
+            .map(|name| super::lost_default("default-runtime", &name)),
+    );
     let record = after.record.as_ref().map(print_record);
     let kept = record.is_some();
     let mut changes = vec![
@@ -56,13 +61,13 @@ pub fn plan(config: &Path, request: &Request) -> Result<Plan, ConfigError> {
     Ok(Plan::new(changes, restart, notes))
 }
 
-/// `/etc/docker/.daemon.json.amd-ctk` for `/etc/docker/daemon.json`: beside the file, it
-/// moves with it and is there in every mount namespace that has the file.
-fn record_path(config: &Path) -> PathBuf {
+/// `.daemon.json.amd-ctk` for `/etc/docker/daemon.json`: beside the file, it moves with it and
+/// is there in every mount namespace that has the file.
+fn record_name(config: &Path) -> OsString {
     let mut name = OsString::from(".");
     name.push(config.file_name().unwrap_or_default());
     name.push(".amd-ctk");
-    config.with_file_name(name)
+    name
 }
 
 fn parse_record(path: &Path, text: &str) -> Result<Record, ConfigError> {

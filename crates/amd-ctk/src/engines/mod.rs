@@ -6,9 +6,11 @@
 pub mod containerd;
 pub mod crio;
 pub mod docker;
+mod drop_ins;
 pub mod podman;
 mod program;
 mod restart;
+mod toml_copy;
 mod toml_files;
 
 use std::fs::File;
@@ -17,7 +19,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use nix::fcntl::Flock;
 
-use crate::config_file::{Change, ConfigError, lock};
+use crate::config_file::{Change, ConfigError, ConfigFile, lock};
 
 pub use program::{DEFAULT_PROGRAM, ProgramError, find_program};
 pub use restart::{Restart, RestartError};
@@ -102,6 +104,22 @@ impl Plan {
         self.shown().map(Change::path)
     }
 
+    /// What a daemon that is told anew of a configuration which stays the same does not take
+    /// from it.
+    pub fn not_told(&self, request: &Request) -> Option<String> {
+        let Restart::Reload { unit, .. } = self.restart else {
+            return None;
+        };
+        let asked = matches!(request, Request::Configure(settings)
+            if settings.cdi || !settings.swarm.is_empty());
+        (asked && self.changed().next().is_none()).then(|| {
+            format!(
+                "whether CDI is on, and the resources of Swarm, are read when the daemon starts: \
+                 if it did not since they were configured, systemctl restart {unit}"
+            )
+        })
+    }
+
     /// The changes as a unified diff; empty if there are none.
     pub fn diff(&self) -> String {
         self.shown().map(Change::diff).collect()
@@ -110,9 +128,18 @@ impl Plan {
     /// Writes the files. Nothing is written to a file that stays the same.
     ///
     /// # Errors
-    /// Where a file cannot be replaced; it and those after it are as they were.
+    /// Where a file cannot be replaced; all are as they were, as far as the system lets them.
     pub fn carry_out(&self) -> Result<(), ConfigError> {
-        self.changes.iter().try_for_each(Change::carry_out)
+        for (done, change) in self.changes.iter().enumerate() {
+            change.carry_out().inspect_err(|_| {
+                // The failed one, too: it may be made, and not be sure to last. Errors are of
+                // no use to the user beside the first.
+                for change in self.changes[..=done].iter().rev() {
+                    let _ = change.take_back();
+                }
+            })?;
+        }
+        Ok(())
     }
 
     fn shown(&self) -> impl Iterator<Item = &Change> {
@@ -125,16 +152,18 @@ impl Plan {
 /// What `request` changes in the configuration of `engine`.
 ///
 /// The files are those that the engine reads on the host below `root`, unless `config`
-/// names another.
+/// names another. Other commands wait until the plan is dropped if it is to be carried out,
+/// which `carried_out` says.
 ///
 /// # Errors
 /// Where a file cannot be read or understood, or holds something of somebody else's in the
-/// place of ours.
+/// place of ours, and where the files are locked for long.
 pub fn plan(
     engine: Engine,
     root: &Path,
     config: Option<&Path>,
     request: &Request,
+    carried_out: bool,
 ) -> Result<Plan, ConfigError> {
     let default = match engine {
         Engine::Docker => docker::CONFIG,
@@ -142,19 +171,41 @@ pub fn plan(
         Engine::Crio => crio::CONFIG,
         Engine::Podman => podman::CONFIG,
     };
-    let file = config.map_or_else(|| below(root, default), Path::to_owned);
-    let lock = file.parent().and_then(lock);
+    let read = || match config {
+        Some(config) => ConfigFile::read(config),
+        None => ConfigFile::read_below(root, Path::new(default)),
+    };
+    let mut file = read()?;
+    let lock = if carried_out { lock(file.dir())? } else { None };
+    if lock.is_some() {
+        // Somebody may have written it while we waited.
+        file = read()?;
+    }
     let mut plan = match engine {
-        Engine::Docker => docker::plan(&file, request),
-        Engine::Containerd => containerd::plan(root, config, request),
-        Engine::Crio => crio::plan(root, &file, request),
-        Engine::Podman => podman::plan(root, &file, request),
+        Engine::Docker => docker::plan(file, request),
+        Engine::Containerd => {
+            let drop_in = match config {
+                Some(_) => containerd::DropIn::Never,
+                None => containerd::DropIn::for_host(root),
+            };
+            containerd::plan(root, file, drop_in, request)
+        }
+        Engine::Crio => crio::plan(root, file, request),
+        Engine::Podman => podman::plan(root, file, request),
     }?;
     plan.lock = lock;
     Ok(plan)
 }
 
+/// What a user should know of a default that does not come back when ours goes.
+fn lost_default(key: &str, name: &str) -> String {
+    format!(
+        "{key} was \"{name}\" before, and is not set again: no runtime of that name is configured \
+         any more"
+    )
+}
+
 /// `path` of the host whose root is `root`.
-fn below(root: &Path, path: &str) -> PathBuf {
-    root.join(path.trim_start_matches('/'))
+fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
 }

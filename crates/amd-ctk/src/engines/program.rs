@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use discovery::HostRoot;
+
 /// The program that engines run, by its name.
 pub const DEFAULT_PROGRAM: &str = "amd-container-runtime";
 
@@ -82,8 +84,9 @@ fn search(root: &Path, name: &Path) -> Option<PathBuf> {
         .find(|path| is_program(root, path))
 }
 
-/// Whether the host below `root` has a program at `path`.
+/// Whether the host below `root` has a program at `path`, if only by links such as those of
+/// update-alternatives(1).
 fn is_program(root: &Path, path: &Path) -> bool {
-    let path = root.join(path.strip_prefix("/").unwrap_or(path));
-    fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    let place = HostRoot::new(root).resolve(path).and_then(fs::metadata);
+    place.is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }

@@ -22,6 +22,9 @@ const ENABLED: SetupLink = SetupLink {
 /// Where packages have the program, and the units name it.
 const PACKAGED_PROGRAM: &str = "/usr/bin/amd-ctk";
 
+/// Where the service takes options of `amd-ctk cdi generate` from.
+pub const OPTIONS: &str = "/etc/default/amd-cdi-refresh";
+
 const UNITS: [(&str, &str); 4] = [
     (SERVICE, include_str!("units/amd-cdi-refresh.service")),
     (

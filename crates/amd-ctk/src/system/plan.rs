@@ -11,6 +11,7 @@ use discovery::HostRoot;
 use super::mark::is_ours;
 use super::{Setup, SetupError, SetupFile, SetupLink, Step};
 use crate::config_file::{Change, ConfigFile};
+use crate::place::place;
 
 /// Whether a set-up is made or taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +78,7 @@ fn plan_file(
     file: &SetupFile,
     direction: Direction,
 ) -> Result<Option<Change>, SetupError> {
-    let path = place(host, &file.path());
+    let path = place_of(host, &file.path());
     if let Ok(target) = fs::read_link(&path) {
         return Err(SetupError::Symlink { path, target });
     }
@@ -106,7 +107,7 @@ fn plan_link(
     packaged: &[&str],
     direction: Direction,
 ) -> Result<Option<LinkChange>, SetupError> {
-    let path = place(host, &link.path());
+    let path = place_of(host, &link.path());
     let there = match fs::read_link(&path) {
         // Where to is the business of whoever enabled the unit.
         Ok(target) if target.file_name() == Some(OsStr::new(link.unit)) => true,
@@ -127,16 +128,14 @@ fn plan_link(
     Ok(Some(LinkChange { path, target }))
 }
 
-/// Where a file of the host is or can be made, with the symbolic links of those directories
-/// that are there followed as the host follows them.
-fn place(host: &HostRoot, path: &str) -> PathBuf {
+/// Where a file of the host is or can be made, itself perhaps a link.
+fn place_of(host: &HostRoot, path: &str) -> PathBuf {
     let path = Path::new(path);
-    for dir in path.ancestors().skip(1) {
-        if let (Ok(dir), Ok(rest)) = (host.resolve(dir), path.strip_prefix(dir)) {
-            return dir.join(rest);
-        }
+    let dir = path.parent().and_then(|dir| place(host, dir).ok());
+    match (dir, path.file_name()) {
+        (Some(dir), Some(name)) => dir.join(name),
+        _ => host.join(path),
     }
-    host.join(path)
 }
 
 impl Plan {

@@ -48,7 +48,7 @@ impl Birthplace {
     /// # Errors
     /// In the parent where there is no child, and in the child where it is not in the cgroup.
     pub fn fork(&self) -> Result<ForkResult, CgroupError> {
-        match self.clone_into() {
+        match self.clone_into(0) {
             Ok(forked) => return Ok(forked),
             // An old kernel, a filter, or a cgroup that this one cannot be said of: a move tells.
             Err(errno) => tracing::debug!("clone3 into cgroup {:?}: {errno}", self.path),
@@ -63,12 +63,24 @@ impl Birthplace {
         Ok(forked)
     }
 
-    fn clone_into(&self) -> nix::Result<ForkResult> {
+    /// As fork(2), of a process with one thread, for a child of this process's parent that is in the
+    /// cgroup. It is past no limit: where there are as many processes as there may be, none is born.
+    ///
+    /// # Errors
+    /// Where the kernel cannot make it there.
+    pub fn fork_sibling(&self) -> nix::Result<ForkResult> {
+        self.clone_into(libc::CLONE_PARENT as u64)
+    }
+
+    fn clone_into(&self, flags: u64) -> nix::Result<ForkResult> {
         // SAFETY: a struct of numbers, for which zero stands for nothing.
         #[allow(unsafe_code)]
         let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-        args.flags = CLONE_INTO_CGROUP;
-        args.exit_signal = libc::SIGCHLD as u64;
+        args.flags = CLONE_INTO_CGROUP | flags;
+        // A sibling has that of this process, and may not be given one.
+        if flags == 0 {
+            args.exit_signal = libc::SIGCHLD as u64;
+        }
         args.cgroup = self.dir.as_raw_fd() as u64;
         // SAFETY: as fork(2), on a copy of the stack; the struct is as long as it is said to be. The
         // caller has one thread, so that no lock of the C library is held by another.
@@ -129,7 +141,7 @@ pub(crate) mod tests {
             }
             forked
         };
-        let be_born = |place: &Birthplace| place.clone_into().unwrap();
+        let be_born = |place: &Birthplace| place.clone_into(0).unwrap();
         for way in [&be_born as &dyn Fn(&Birthplace) -> ForkResult, &move_there] {
             let ForkResult::Parent { child } = way(&birthplace) else {
                 // SAFETY: ends the process.
@@ -153,7 +165,7 @@ pub(crate) mod tests {
     fn what_is_no_cgroup_is_refused_by_the_move() {
         let tmp = tempfile::tempdir().unwrap();
         let place = Birthplace::open(tmp.path()).unwrap();
-        assert!(place.clone_into().is_err());
+        assert!(place.clone_into(0).is_err());
         assert_eq!(place.join().unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -45,6 +45,7 @@ use crate::process::descriptors;
 use crate::rootless::{self, default_root};
 use crate::seal::Sealed;
 use crate::settings::LogLevel;
+use crate::state::StateRoot;
 use crate::{Runtime, Settings, seal};
 use logging::{Format, Log, LogLayer};
 use report::Failure;
@@ -121,9 +122,7 @@ fn execute(cli: Cli, logs: &mut Vec<Log>) -> Result<ExitCode> {
         rootless::become_root()?;
     }
     let enters = cli.command.enters_container();
-    let sealed = enters
-        .then(|| seal_binary(&root, &cli.command))
-        .transpose()?;
+    let sealed = enters.then(|| seal_binary(&root)).transpose()?;
     let settings = load_settings(&cli.command, global)?;
     if let Some(path) = settings.log.file.path() {
         let own = Log::open(path, Format::Text);
@@ -161,10 +160,9 @@ fn load_settings(command: &Command, global: &Global) -> Result<Settings> {
 
 /// The program that enters a container is not one that can be written to from there
 /// (CVE-2019-5736).
-fn seal_binary(root: &Path, command: &Command) -> Result<Sealed> {
-    std::fs::create_dir_all(root).with_context(|| format!("cannot create {root:?}"))?;
-    let moves = !command.makes_container() || !head_start::is_needless();
-    if moves && !seal::is_second_run() {
+fn seal_binary(root: &Path) -> Result<Sealed> {
+    StateRoot::new(root).make().map_err(crate::Error::from)?;
+    if !head_start::is_needless() && !seal::is_second_run() {
         head_start::begin();
     }
     seal::ensure_sealed(root).context("cannot protect the runtime's binary from the container")

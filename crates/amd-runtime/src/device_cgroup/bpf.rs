@@ -14,7 +14,6 @@ use super::program::Instruction;
 const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_PROG_ATTACH: libc::c_int = 8;
 const BPF_PROG_DETACH: libc::c_int = 9;
-const BPF_PROG_GET_FD_BY_ID: libc::c_int = 13;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_PROG_QUERY: libc::c_int = 16;
 
@@ -68,15 +67,6 @@ struct QueryAttr {
     prog_ids: u64,
     prog_cnt: u32,
     padding: u32,
-}
-
-/// The part of `union bpf_attr` for BPF_PROG_GET_FD_BY_ID.
-#[repr(C)]
-#[derive(Default)]
-struct IdAttr {
-    prog_id: u32,
-    next_id: u32,
-    open_flags: u32,
 }
 
 /// The part of `union bpf_attr` for BPF_OBJ_GET_INFO_BY_FD.
@@ -221,18 +211,6 @@ pub(super) fn query(cgroup: BorrowedFd<'_>, scope: Scope) -> io::Result<Vec<u32>
             Err(error) => return Err(error),
         }
     }
-}
-
-/// Opens the loaded program with this id. ENOENT where there is none.
-pub(super) fn open_by_id(id: u32) -> io::Result<OwnedFd> {
-    let mut attr = IdAttr {
-        prog_id: id,
-        ..IdAttr::default()
-    };
-    // SAFETY: the attribute holds no pointer.
-    #[allow(unsafe_code)]
-    let result = unsafe { bpf(BPF_PROG_GET_FD_BY_ID, &mut attr) };
-    result.map(owned_fd)
 }
 
 /// The id of a loaded program and its tag, a hash of its instructions that the kernel makes.

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::hierarchy::{Hierarchy, HierarchyError};
+use super::hierarchy::HierarchyError;
 use super::table::TableError;
 use super::v1::{Difference, ListError, WriteError};
 use super::v2::V2Error;
@@ -70,27 +70,6 @@ pub enum DeviceCgroupError {
         /// What is wrong with the program.
         source: V2Error,
     },
-    /// The process has left the cgroup for which the rules were put in force.
-    #[error(
-        "process {pid} is in cgroup {}, but its device rules are those of {}",
-        path.display(), recorded.display()
-    )]
-    Moved {
-        /// The process of the container.
-        pid: i32,
-        /// The directory of its cgroup.
-        path: PathBuf,
-        /// The directory of the cgroup with the rules.
-        recorded: PathBuf,
-    },
-    /// Rules were put in force in one hierarchy and are looked for in the other.
-    #[error("the device rules of process {pid} were not put in force on {hierarchy:?}")]
-    OtherHierarchy {
-        /// The process of the container.
-        pid: i32,
-        /// The hierarchy that controls devices now.
-        hierarchy: Hierarchy,
-    },
 }
 
 fn listed(differences: &[Difference]) -> String {
@@ -115,9 +94,7 @@ impl DeviceCgroupError {
             Self::Read { .. }
             | Self::NotACgroup { .. }
             | Self::List { .. }
-            | Self::Differs { .. }
-            | Self::Moved { .. }
-            | Self::OtherHierarchy { .. } => None,
+            | Self::Differs { .. } => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A container may use the devices that its spec lists (`linux.resources.devices`) and the
 //! [default ones](rule::default_rules), and no other. [`enforce`] sees to that once libcontainer has
-//! built the container and before its program runs; [`verify`] checks it later.
+//! built the container and before its program runs.
 //!
 //! - v1: [`prepare`] writes the rules to the devices controller before anybody is in the cgroup:
 //!   libcontainer, which would do so later, is told of none. [`enforce`] compares what is there
@@ -39,14 +39,14 @@ use serde::{Deserialize, Serialize};
 
 pub use self::access::Access;
 pub use self::error::DeviceCgroupError;
-pub use self::rule::{DeviceKind, DeviceRule, RuleError, default_rules, rules_from_spec};
+pub use self::rule::{DeviceKind, DeviceRule, NodeKind, RuleError, default_rules, rules_from_spec};
 pub use self::table::{DeviceTable, TableError};
 pub use self::v2::{Program, ProgramRef};
 
 use self::hierarchy::{DevicesCgroup, Hierarchy};
 use self::v1::DeviceList;
 
-/// Where and how the rules of a container are in force: the record that [`verify`] needs.
+/// Where and how the rules of a container are in force, for its record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Enforcement {
@@ -64,15 +64,6 @@ pub enum EnforcedBy {
     V1,
     /// A device program of ours.
     V2(ProgramRef),
-}
-
-impl EnforcedBy {
-    fn hierarchy(&self) -> Hierarchy {
-        match self {
-            Self::V1 => Hierarchy::V1,
-            Self::V2(_) => Hierarchy::V2,
-        }
-    }
 }
 
 /// Writes the rules of a container to the v1 devices controller, where one of its cgroup's
@@ -125,29 +116,6 @@ pub fn enforce(
     })
 }
 
-/// Checks that the rules that [`enforce`] put in force still are, for process `pid`. The process
-/// may have moved to a cgroup below the one with the rules.
-///
-/// On v1 the list of the controller is compared with `table`; where that allows everything but some
-/// devices, the kernel does not show the exceptions and only the mode is compared. On v2 the program
-/// must be attached and in effect.
-///
-/// # Errors
-/// The rules are not in force, or it cannot be told.
-pub fn verify(
-    pid: i32,
-    table: &DeviceTable,
-    enforcement: &Enforcement,
-) -> Result<(), DeviceCgroupError> {
-    let cgroup = OpenCgroup::of_enforcement(pid, enforcement)?;
-    match &enforcement.by {
-        EnforcedBy::V1 => cgroup.compare_v1(table),
-        EnforcedBy::V2(program) => {
-            v2::verify(cgroup.file.as_fd(), program).map_err(|source| cgroup.program_error(source))
-        }
-    }
-}
-
 /// The devices cgroup of a process, its directory open and known to be a cgroup.
 struct OpenCgroup {
     hierarchy: Hierarchy,
@@ -167,23 +135,6 @@ impl OpenCgroup {
             return Err(DeviceCgroupError::SharedCgroup { pid, path });
         }
         Self::open(hierarchy, dir)
-    }
-
-    /// The cgroup of an enforcement. Refuses it where the process has left it.
-    fn of_enforcement(pid: i32, enforcement: &Enforcement) -> Result<Self, DeviceCgroupError> {
-        let DevicesCgroup { hierarchy, dir, .. } = DevicesCgroup::of_process(pid)?;
-        if hierarchy != enforcement.by.hierarchy() {
-            return Err(DeviceCgroupError::OtherHierarchy { pid, hierarchy });
-        }
-        let recorded = enforcement.cgroup.clone();
-        if !dir.starts_with(&recorded) {
-            return Err(DeviceCgroupError::Moved {
-                pid,
-                path: dir,
-                recorded,
-            });
-        }
-        Self::open(hierarchy, recorded)
     }
 
     fn open(hierarchy: Hierarchy, dir: PathBuf) -> Result<Self, DeviceCgroupError> {

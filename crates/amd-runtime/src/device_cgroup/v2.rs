@@ -37,14 +37,6 @@ pub enum V2Error {
     /// The program could not be attached to the cgroup.
     #[error("cannot attach the device program")]
     Attach(#[source] io::Error),
-    /// The program could not be taken from the cgroup.
-    #[error("cannot detach device program {program_id}")]
-    Detach {
-        /// The program.
-        program_id: u32,
-        /// The kernel's answer.
-        source: io::Error,
-    },
     /// The kernel would not say which programs there are.
     #[error("cannot list the device programs")]
     Query(#[source] io::Error),
@@ -59,16 +51,6 @@ pub enum V2Error {
     NotEffective {
         /// The program.
         program_id: u32,
-    },
-    /// Another program has the id that was recorded.
-    #[error("device program {program_id} has the tag {actual}, not {expected}")]
-    OtherProgram {
-        /// The id.
-        program_id: u32,
-        /// The tag recorded.
-        expected: String,
-        /// The tag found.
-        actual: String,
     },
 }
 
@@ -143,7 +125,7 @@ pub fn attach(cgroup: BorrowedFd<'_>, program: &Program) -> Result<ProgramRef, V
         tag: hex(tag),
     };
     bpf::attach(cgroup, program.as_fd()).map_err(V2Error::Attach)?;
-    if let Err(error) = find(cgroup, &reference) {
+    if let Err(error) = check_in_effect(cgroup, program_id) {
         // The first error is the one to report.
         let _ = bpf::detach(cgroup, program.as_fd());
         return Err(error);
@@ -151,28 +133,8 @@ pub fn attach(cgroup: BorrowedFd<'_>, program: &Program) -> Result<ProgramRef, V
     Ok(reference)
 }
 
-/// Detaches a program from the cgroup directory `cgroup`.
-///
-/// # Errors
-/// Where it is not attached there, or the kernel refuses.
-pub fn detach(cgroup: BorrowedFd<'_>, program: &ProgramRef) -> Result<(), V2Error> {
-    let fd = find(cgroup, program)?;
-    bpf::detach(cgroup, fd.as_fd()).map_err(|source| V2Error::Detach {
-        program_id: program.program_id,
-        source,
-    })
-}
-
-/// Checks that the program is attached to the cgroup directory `cgroup` and in effect.
-///
-/// # Errors
-/// Where it is not, or the kernel does not say.
-pub fn verify(cgroup: BorrowedFd<'_>, program: &ProgramRef) -> Result<(), V2Error> {
-    find(cgroup, program).map(drop)
-}
-
-fn find(cgroup: BorrowedFd<'_>, program: &ProgramRef) -> Result<OwnedFd, V2Error> {
-    let program_id = program.program_id;
+/// Whether a program that this process holds, so that its id is no other's, is attached and runs.
+fn check_in_effect(cgroup: BorrowedFd<'_>, program_id: u32) -> Result<(), V2Error> {
     let holds = |scope| match bpf::query(cgroup, scope) {
         Ok(ids) => Ok(ids.contains(&program_id)),
         Err(error) => Err(V2Error::Query(error)),
@@ -183,18 +145,7 @@ fn find(cgroup: BorrowedFd<'_>, program: &ProgramRef) -> Result<OwnedFd, V2Error
     if !holds(Scope::Effective)? {
         return Err(V2Error::NotEffective { program_id });
     }
-    let fd = bpf::open_by_id(program_id).map_err(V2Error::Query)?;
-    let (_, tag) = bpf::id_and_tag(fd.as_fd()).map_err(V2Error::Query)?;
-    let actual = hex(tag);
-    if actual != program.tag {
-        let expected = program.tag.clone();
-        return Err(V2Error::OtherProgram {
-            program_id,
-            expected,
-            actual,
-        });
-    }
-    Ok(fd)
+    Ok(())
 }
 
 fn hex(tag: [u8; 8]) -> String {

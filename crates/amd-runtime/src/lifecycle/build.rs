@@ -5,7 +5,10 @@ use libcontainer::error::LibcontainerError;
 use libcontainer::syscall::syscall::SyscallType;
 
 use super::causes::Causes;
+use super::joining::Joining;
+use super::named_namespaces::NamedNamespaces;
 use super::reap::reap_failed_build;
+use crate::cgroup::hidden::Hidden;
 use crate::error::chain;
 use crate::mounts::Handover;
 use crate::process::{Init, runc_log};
@@ -41,12 +44,43 @@ pub struct BuildOptions<'a> {
     pub causes: &'a Causes,
 }
 
-/// Builds the container whose effective bundle is in `dir`, with the last steps `init`;
-/// its program then waits for `start`. Returns the pid of its init.
-///
-/// # Errors
-/// With what libcontainer says, and the cause that it keeps to itself.
-pub fn build_from(
+/// A container to be built, by this process or a child of it.
+pub struct Construction<'a> {
+    pub dir: &'a ContainerDir,
+    pub options: BuildOptions<'a>,
+    pub joining: &'a Joining,
+    pub handover: Option<&'a Handover>,
+    pub named: NamedNamespaces,
+    pub init: Init,
+}
+
+impl Construction<'_> {
+    /// Builds it, from the mount namespace that its init is to start in; its program then waits for
+    /// `start`. Returns the pid of its init.
+    ///
+    /// # Errors
+    /// With what libcontainer says, and the cause that it keeps to itself; and where that namespace
+    /// cannot be made.
+    pub fn run(self) -> Result<i32, BuildError> {
+        let failed = |err: &dyn std::error::Error| BuildError::new(chain(err));
+        let hidden = self.joining.cover().map(Hidden::enter).transpose();
+        let hidden = hidden.map_err(|err| failed(&err))?;
+        let init = match &hidden {
+            Some(hidden) => self.init.without(&hidden.descriptors()),
+            None => self.init,
+        };
+        let by_init = self.handover.and_then(Handover::by_init);
+        let init = match by_init.zip(hidden.as_ref().map(Hidden::root)) {
+            Some((root, host)) => init.making(root, host),
+            None => init,
+        };
+        let _stay = self.named.enter().map_err(|err| failed(&err))?;
+        build_from(self.dir, &self.options, init)
+    }
+}
+
+/// Has libcontainer build the container whose effective bundle is in `dir`, with the last steps `init`.
+fn build_from(
     dir: &ContainerDir,
     options: &BuildOptions<'_>,
     init: Init,

@@ -20,6 +20,7 @@ use crate::checkpoint::{
 use crate::error::{Error, Result};
 use crate::mounts::external::external;
 use crate::process::typed_spec;
+use crate::state::ProcessRef;
 
 const LOG: &str = "dump.log";
 
@@ -31,7 +32,7 @@ impl Runtime {
     /// Where CRIU is not there, or does not do it: the container goes on.
     pub fn checkpoint(&self, id: &ContainerId, options: &CheckpointOptions) -> Result<()> {
         self.refuse_rootless()?;
-        let (dir, record, _lock) = self.load_locked(id)?;
+        let (dir, record, lock) = self.load_locked(id)?;
         let init = match (Status::of(&record), record.init) {
             (Status::Running | Status::Paused, Some(init)) => init,
             // runc's words.
@@ -69,6 +70,11 @@ impl Runtime {
             outside::keep_streams(&options.criu.image_path, &streams)
                 .map_err(io_error("cannot write"))?;
         }
+        // CRIU can hang, or wait for whoever fetches pages.
+        if let Some(own) = ProcessRef::own() {
+            lock.sign(own)
+                .map_err(Error::system("cannot sign the lock"))?;
+        }
         let answer = |notice: Notice| -> Result<()> {
             tracing::debug!(script = notice.script, "criu");
             if notice.script == "status-ready"
@@ -83,7 +89,7 @@ impl Runtime {
         if options.pre_dump || options.leave_running {
             return Ok(());
         }
-        remove(&dir, &record)
+        remove(&dir, &record, &lock)
     }
 
     /// CRIU needs the rights of the host's root, and could not be told what a rootless container

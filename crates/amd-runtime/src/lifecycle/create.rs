@@ -6,35 +6,30 @@ use serde_json::{Value, json};
 
 use super::agent::AwaitedFilter;
 use super::born::build_at;
-use super::build::{BuildError, BuildOptions, build_from};
+use super::build::{BuildOptions, Construction};
 use super::causes::Causes;
 use super::create_options::CreateOptions;
 use super::devices::Devices;
+use super::finish::Built;
 use super::joining::Joining;
 use super::limits::take_limits;
-use super::loopback;
 use super::named_namespaces::NamedNamespaces;
-use super::rights::must_be_in;
 use super::settle::Settled;
 use super::specs::{tell_cgroup, without_devices, write_spec};
-use super::{ContainerId, Runtime, write_pid};
+use super::{ContainerId, Runtime};
 use crate::additions::WithAdditions;
+use crate::cgroup::CgroupError;
 use crate::cgroup::birth::Birthplace;
 use crate::cgroup::head_start::{self, HeadStart};
-use crate::cgroup::hidden::Hidden;
-use crate::cgroup::resources::{Resources, Unsupported};
-use crate::cgroup::visit::{Visit, join};
-use crate::cgroup::{Cgroup, CgroupError};
-use crate::error::{Error, Result, chain};
+use crate::cgroup::resources::Resources;
+use crate::cgroup::visit::Visit;
+use crate::error::{Error, Result};
 use crate::hooks::{self, HookState, Hooks, When};
 use crate::keyring::join_session;
-use crate::mounts::{self, Announcement, GrantedNodes, Handover, NodesToCome, Rootfs};
-use crate::process::exec::send_pidfd;
-use crate::process::{
-    Init, connect_to, descriptors, reset_affinity_of_init, set_limits, told, typed_spec,
-};
+use crate::mounts::{self, Announcement, GrantedNodes, NodesToCome, Rootfs};
+use crate::process::{Init, connect_to, descriptors, told, typed_spec};
 use crate::spec::{Bundle, has_new_namespace};
-use crate::state::{Liveness, Phase, ProcessRef};
+use crate::state::ProcessRef;
 
 impl Runtime {
     /// Creates the container `id` from the bundle at `bundle`, with the GPUs that its
@@ -188,25 +183,20 @@ impl Runtime {
             _ => None,
         };
         let copy = announcement.as_ref().map(Announcement::descriptor);
+        let construction = Construction {
+            dir: &dir,
+            options: options_of_build,
+            joining: &joining,
+            handover: handover.as_ref(),
+            named,
+            init,
+        };
         let build = || {
             if let Some(copy) = copy {
                 // The kernel releases it, whatever it says.
                 let _ = descriptors::close(copy);
             }
-            let failed = |err: &dyn std::error::Error| BuildError::new(chain(err));
-            let hidden = joining.cover().map(Hidden::enter).transpose();
-            let hidden = hidden.map_err(|err| failed(&err))?;
-            let init = match &hidden {
-                Some(hidden) => init.without(&hidden.descriptors()),
-                None => init,
-            };
-            let by_init = handover.as_ref().and_then(Handover::by_init);
-            let init = match by_init.zip(hidden.as_ref().map(Hidden::root)) {
-                Some((root, host)) => init.making(root, host),
-                None => init,
-            };
-            let _stay = named.enter().map_err(|err| failed(&err))?;
-            build_from(&dir, &options_of_build, init)
+            construction.run()
         };
         let meanwhile = || -> Result<Devices> {
             let mut devices = match devices {
@@ -235,7 +225,7 @@ impl Runtime {
             }
         };
         // Where there are none, that is why the build failed.
-        let mut devices = devices?;
+        let devices = devices?;
         let is_there = visit.is_some();
         drop(visit);
         drop(keeper);
@@ -243,51 +233,26 @@ impl Runtime {
         let init = ProcessRef::of(pid)
             .ok_or_else(|| Error::Status(format!("container {id}: its init is gone")))?;
         drop(at_work);
-        record.init = Some(init);
-        // Empty before, the container's from here on, whoever made the directories.
-        record.shared_dirs.clear();
-        undo.watch(record.clone());
         let late = match joining {
             Joining::Late(_) => cgroup.dirs(),
             _ => &[],
         };
         let visited = if is_there { &[] } else { cgroup.visited() };
-        for dir in late.iter().chain(visited) {
-            join(dir, pid).map_err(Error::system(format!("cannot join cgroup {dir:?}")))?;
-        }
-        // As long as its cgroup has room for another thread.
-        if let Some(filter) = awaited_filter {
-            filter.pass_on(&dir, &mut record)?;
-        }
-        if self.rootless.tolerates_missing_cgroups() {
-            must_be_in(&cgroup, pid, unit.as_ref())?;
-        }
-        if let Some(unit) = &unit {
-            unit.set_limits(&late_limits).map_err(CgroupError::from)?;
-        }
-        Cgroup::of(&record).set_limits(&late_limits, Unsupported::Warn)?;
-        // Else what is said of its /proc/PID, which has nothing in it, leads astray.
-        let unless_gone = |err: Error| match init.liveness() {
-            Liveness::Zombie | Liveness::Gone => Error::Process(format!(
-                "container init exited prematurely: {}",
-                chain(&err)
-            )),
-            _ => err,
+        let built = Built {
+            dir: &dir,
+            record,
+            init,
+            spec: &spec,
+            cgroup: &cgroup,
+            unit: unit.as_ref(),
+            dirs_to_join: [late, visited].concat(),
+            late_limits,
+            awaited_filter,
+            scheduling,
+            rlimits,
+            devices,
         };
-        loopback::bring_up(&spec, pid).map_err(unless_gone)?;
-        reset_affinity_of_init(pid, &scheduling).map_err(|err| Error::Process(err.to_string()))?;
-        set_limits(pid, &rlimits).map_err(|err| Error::Process(err.to_string()))?;
-        self.check_nodes(pid, &devices.granted_nodes)
-            .map_err(unless_gone)?;
-        record.enforcement = self.enforce(id, pid, &mut devices).map_err(unless_gone)?;
-        record.nodes_only = record.enforcement.is_none();
-        record.phase = Phase::Created;
-        if let Some(path) = &options.pidfd_socket {
-            send_pidfd(&connect_to(path)?, init, "standard")?;
-        }
-        write_pid(options.pid_file.as_deref(), init)?;
-        dir.save(&record)?;
-        self.hand_over(devices.reservation, &record)?;
+        self.finish(built, &mut undo, options)?;
         undo.commit();
         Ok(init)
     }

@@ -63,7 +63,7 @@ impl Runtime {
         }
         let all = [rules, &of_gpus.rules].concat();
         let table = DeviceTable::of_container(&all).map_err(DeviceCgroupError::from)?;
-        let gpus = self.gpus_of(grant.as_ref(), spec, rules)?;
+        let gpus = self.gpus_of(grant.as_ref(), spec, rules, &table)?;
         Ok(Devices {
             granted_nodes: grant.map_or_else(Vec::new, |grant| grant.edits.device_nodes),
             additions: of_gpus,

@@ -63,8 +63,8 @@ impl Runtime {
         mut process: Value,
         options: &ExecOptions,
     ) -> Result<ProcessRef> {
-        // Until the process is in its cgroup: a `delete` meanwhile would remove it.
-        let (dir, record, _lock) = self.load_with_lock(id, LockKind::Shared)?;
+        // A `delete` would remove the cgroup before the process is there.
+        let (dir, record, lock) = self.load_with_lock(id, LockKind::Shared)?;
         let status = Status::of(&record);
         let init = match (status, record.init) {
             (Status::Created | Status::Running, Some(init)) => init,
@@ -100,7 +100,10 @@ impl Runtime {
             pidfd_socket: options.pidfd_socket.as_deref(),
             state: &HookState::of(&record, init.pid, &status.to_string()),
         };
-        exec(&request, |process| {
+        // From then on it can hang, as in a paused container or on a seccomp agent, and whoever deletes
+        // the container ends it.
+        let is_in_cgroup = || drop(lock);
+        exec(&request, is_in_cgroup, |process| {
             write_pid(options.pid_file.as_deref(), process)
         })
     }

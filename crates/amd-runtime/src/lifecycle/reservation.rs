@@ -1,8 +1,10 @@
 //! Which GPUs a container can use, on record for everybody on the host, and none of them one that
 //! is for another container alone.
 //!
-//! A container has the GPUs that it was granted, and also those whose DRM nodes its spec names: an
-//! engine puts them there for `--device` and for CDI devices, all of them for `--privileged`.
+//! A container has the GPUs that it was granted, and also those whose DRM nodes its spec has: an
+//! engine puts them there for `--device` and for CDI devices, all of them for `--privileged`. And it
+//! has those that a rule of its spec lets it open, as docker's `--device-cgroup-rule` does: it can
+//! make a node, or be given one.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,7 +15,7 @@ use serde_json::Value;
 
 use super::Runtime;
 use super::grant::Grant;
-use crate::device_cgroup::{Access, DeviceKind, DeviceRule};
+use crate::device_cgroup::{Access, DeviceKind, DeviceRule, DeviceTable, NodeKind};
 use crate::error::{Error, Result};
 use crate::state::Record;
 
@@ -25,33 +27,28 @@ impl Runtime {
         Tracker::new(self.host.clone())
     }
 
-    /// The GPUs of a container with this grant, effective spec and device rules: those of its spec,
-    /// before those that the grant adds.
+    /// The GPUs of a container with this grant and effective spec, of whose devices `rules` are the
+    /// spec's and `table` all: those that it was granted, that its spec has a node of, and that its
+    /// rules let it open, by a node that it makes.
     ///
     /// # Errors
-    /// Where the spec names DRM nodes beside the granted ones, it cannot be found out whose they
+    /// Where the spec has DRM devices beside the granted ones, it cannot be found out whose they
     /// are, and the tracker is on.
     pub(super) fn gpus_of(
         &self,
         grant: Option<&Grant>,
         spec: &Value,
         rules: &[DeviceRule],
+        table: &DeviceTable,
     ) -> Result<Vec<GrantedGpu>> {
         let granted = grant.map_or_else(Vec::new, |grant| grant.gpus.clone());
-        let named = drm_minors(spec, rules);
-        if named.is_empty() {
-            return Ok(granted);
-        }
-        let of_grant: BTreeSet<u32> = grant
-            .iter()
-            .flat_map(|grant| &grant.edits.device_nodes)
-            .filter(|node| node.major == DRM_MAJOR)
-            .map(|node| node.minor)
-            .collect();
-        if named
-            .iter()
-            .all(|minor| minor.is_some_and(|minor| of_grant.contains(&minor)))
-        {
+        let nodes = drm_nodes(spec);
+        let of_grant = || -> BTreeSet<u32> {
+            let nodes = grant.iter().flat_map(|grant| &grant.edits.device_nodes);
+            let of_drm = nodes.filter(|node| node.major == DRM_MAJOR);
+            of_drm.map(|node| node.minor).collect()
+        };
+        if !may_have_others(&nodes, rules, of_grant) {
             return Ok(granted);
         }
         let inventory = match Inventory::identify(&self.host) {
@@ -62,18 +59,16 @@ impl Runtime {
             }
             Err(error) => return Err(error.into()),
         };
-        let is_named = |gpu: &GrantedGpu, of: &discovery::Gpu| {
-            let by_node = named
-                .iter()
-                .any(|minor| minor.is_none_or(|minor| of.has_drm_minor(minor)));
-            by_node || granted.iter().any(|own| own.slot() == gpu.slot())
-        };
-        Ok(inventory
+        let is_its = |minor: u32| nodes.contains(&minor) || opens_drm(table, minor);
+        let all = inventory
             .gpus
             .iter()
-            .map(|gpu| (GrantedGpu::from(gpu), gpu))
-            .filter(|(granted, gpu)| is_named(granted, gpu))
-            .map(|(granted, _)| granted)
+            .map(|gpu| (GrantedGpu::from(gpu), gpu));
+        Ok(all
+            .filter(|(known, gpu)| {
+                gpu.drm_minors().any(is_its) || granted.iter().any(|own| own.slot() == known.slot())
+            })
+            .map(|(known, _)| known)
             .collect())
     }
 
@@ -178,31 +173,52 @@ fn settle(reservation: &mut Reservation, record: &Record) {
     }
 }
 
-/// The DRM nodes that a container can use by its spec, by their minors; `None` is any of them.
-///
-/// What `linux.devices` has is there for it, and what a rule for the major of DRM allows it can
-/// make. A rule that allows every device names none: engines write it for privileged containers,
-/// with all nodes.
-fn drm_minors(spec: &Value, rules: &[DeviceRule]) -> BTreeSet<Option<u32>> {
+/// The DRM nodes of a spec, by their minors.
+fn drm_nodes(spec: &Value) -> BTreeSet<u32> {
     let number = |device: &Value, key| {
         let number = device.get(key).and_then(Value::as_u64)?;
         u32::try_from(number).ok()
     };
     let devices = spec.pointer("/linux/devices").and_then(Value::as_array);
-    let nodes = devices
+    devices
         .into_iter()
         .flatten()
         .filter(|device| matches!(device["type"].as_str(), Some("c" | "u")))
         .filter(|device| number(device, "major") == Some(DRM_MAJOR))
         .filter_map(|device| number(device, "minor"))
-        .map(Some);
-    let opened = Access::READ | Access::WRITE;
-    let allowed = rules
-        .iter()
-        .filter(|rule| rule.allow && rule.kind == DeviceKind::Char)
-        .filter(|rule| rule.major == Some(DRM_MAJOR) && rule.access.intersects(opened))
-        .map(|rule| rule.minor);
-    nodes.chain(allowed).collect()
+        .collect()
+}
+
+/// Whether a container with these nodes and rules can have DRM devices beside those of `grant`: what
+/// a look at the rules one by one tells. `grant` is asked where there is anything to look up.
+fn may_have_others(
+    nodes: &BTreeSet<u32>,
+    rules: &[DeviceRule],
+    grant: impl FnOnce() -> BTreeSet<u32>,
+) -> bool {
+    let opens = |rule: &&DeviceRule| {
+        let is_drm = match rule.kind {
+            DeviceKind::All => true,
+            DeviceKind::Char => rule.major.is_none_or(|major| major == DRM_MAJOR),
+            DeviceKind::Block => false,
+        };
+        is_drm && rule.allow && rule.access.intersects(Access::READ | Access::WRITE)
+    };
+    let allowed = rules.iter().filter(opens).map(|rule| match rule.kind {
+        DeviceKind::All => None,
+        _ => rule.minor,
+    });
+    let mut named = nodes.iter().copied().map(Some).chain(allowed).peekable();
+    if named.peek().is_none() {
+        return false;
+    }
+    let grant = grant();
+    named.any(|minor| minor.is_none_or(|minor| !grant.contains(&minor)))
+}
+
+fn opens_drm(table: &DeviceTable, minor: u32) -> bool {
+    let allows = |access| table.allows(NodeKind::Char, DRM_MAJOR, minor, access);
+    allows(Access::READ) || allows(Access::WRITE)
 }
 
 #[cfg(test)]
@@ -212,36 +228,46 @@ mod tests {
     use super::*;
     use crate::device_cgroup::rules_from_spec;
 
-    fn minors(devices: Value, rules: Value) -> Vec<Option<u32>> {
-        let spec = json!({"linux": {"devices": devices}});
-        let rules = rules_from_spec(&rules).unwrap();
-        drm_minors(&spec, &rules).into_iter().collect()
+    fn node(kind: &str, major: u32, minor: u32) -> Value {
+        json!({"path": "/dev/x", "type": kind, "major": major, "minor": minor})
     }
 
     #[test]
-    fn nodes_and_rules_of_drm_devices_count() {
-        let node = |kind: &str, major: u32, minor: u32| json!({"path": "/dev/x", "type": kind, "major": major, "minor": minor});
-        let nodes = json!([
+    fn nodes_of_drm_devices_count() {
+        let nodes = [
             node("c", 226, 128),
             node("u", 226, 1),
             node("b", 226, 5),
-            node("c", 1, 3)
-        ]);
-        assert_eq!(minors(nodes, json!([])), [Some(1), Some(128)]);
-        let rule = |allow: bool, major: Value, minor: Value, access: &str| json!({"allow": allow, "type": "c", "major": major, "minor": minor, "access": access});
-        let rules = json!([
-            {"allow": false, "access": "rwm"},
-            rule(true, json!(226), json!(129), "rw"),
-            rule(false, json!(226), json!(129), "rw"),
-            rule(true, json!(226), json!(130), "m"),
-            rule(true, json!(null), json!(null), "m"),
-        ]);
-        assert_eq!(minors(json!([]), rules), [Some(129)]);
-        let any = json!([rule(true, json!(226), json!(-1), "r")]);
-        assert_eq!(minors(json!([]), any), [None]);
-        assert_eq!(
-            minors(json!(null), json!([{"allow": true, "access": "rwm"}])),
-            []
-        );
+            node("c", 1, 3),
+        ];
+        let spec = json!({"linux": {"devices": nodes}});
+        assert_eq!(drm_nodes(&spec), BTreeSet::from([1, 128]));
+        assert!(drm_nodes(&json!({})).is_empty());
+    }
+
+    #[test]
+    fn rules_that_let_a_container_open_what_it_was_not_granted_are_looked_into() {
+        let rule = |kind: &str, major: Value, minor: Value, access: &str| json!({"allow": true, "type": kind, "major": major, "minor": minor, "access": access});
+        let any = json!(null);
+        for (rule, has_others) in [
+            (rule("c", json!(226), json!(129), "rw"), true),
+            (rule("c", json!(226), json!(130), "r"), false),
+            (rule("c", json!(226), any.clone(), "r"), true),
+            (rule("c", json!(-1), json!(129), "w"), true),
+            (rule("c", any.clone(), any.clone(), "rwm"), true),
+            (json!({"allow": true, "access": "rwm"}), true),
+            (rule("c", json!(226), json!(129), "m"), false),
+            (rule("c", any.clone(), any.clone(), "m"), false),
+            (rule("b", any.clone(), any.clone(), "rwm"), false),
+            (rule("c", json!(1), any.clone(), "rwm"), false),
+        ] {
+            let rules = rules_from_spec(&json!([{"allow": false, "access": "rwm"}, rule])).unwrap();
+            let granted = || BTreeSet::from([130]);
+            let found = may_have_others(&BTreeSet::new(), &rules, granted);
+            assert_eq!(found, has_others, "{rule}");
+        }
+        let granted = || BTreeSet::from([1, 128]);
+        assert!(!may_have_others(&granted(), &[], granted));
+        assert!(may_have_others(&BTreeSet::from([2]), &[], granted));
     }
 }

@@ -9,6 +9,7 @@ use discovery::selection::Request;
 use libcgroups::common::{CgroupSetup, get_cgroup_setup};
 use serde_json::Value;
 
+use super::resctrl;
 use super::undo::{Undo, recover};
 use super::{ContainerId, Runtime};
 use crate::cgroup::resources::{Resources, Unsupported};
@@ -183,6 +184,7 @@ fn new_record(settled: &Settled) -> Result<Record> {
         nodes_only: false,
         without_late_hooks: false,
         filter_is_loaded: false,
+        has_resctrl_group: resctrl::is_asked_for(spec),
     })
 }
 

@@ -7,10 +7,10 @@ use libcontainer::notify_socket::NOTIFY_FILE;
 use super::specs::read_late_hooks;
 use super::status::Status;
 use super::{ContainerId, Runtime};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, chain};
 use crate::hooks::{self, HookState, When};
 use crate::process::{connect, send_to};
-use crate::state::{ContainerDir, Phase, ProcessRef, Record};
+use crate::state::{ContainerDir, Phase, Record};
 
 impl Runtime {
     /// Starts the program of a created container and runs its poststart hooks.
@@ -20,11 +20,6 @@ impl Runtime {
     /// or its GPUs are another's since its `create` was killed.
     pub fn start(&self, id: &ContainerId) -> Result<()> {
         let (dir, mut record, lock) = self.load_locked(id)?;
-        // Its hooks can hang.
-        if let Some(own) = ProcessRef::own() {
-            lock.sign(own)
-                .map_err(Error::system("cannot sign the lock"))?;
-        }
         match Status::of(&record) {
             Status::Created => {}
             // runc's words.
@@ -54,7 +49,12 @@ impl Runtime {
         let hooks = read_late_hooks(&dir, &record)?;
         start(&dir, &record).map_err(Error::system("cannot start the container"))?;
         record.phase = Phase::Started;
-        dir.save(&record)?;
+        // The program runs, which anybody can see without the record.
+        if let Err(err) = dir.save(&record) {
+            tracing::warn!("container {id}: {}", chain(&err));
+        }
+        // Hooks can use the container, and hang.
+        drop(lock);
         let pid = record.init.map_or(0, |init| init.pid);
         let state = HookState::of(&record, pid, "running");
         let ran = hooks::run(

@@ -5,6 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::reap::LIBCONTAINER_PROCESS;
+use super::resctrl::remove_groups;
 use super::status::Status;
 use crate::cgroup::Cgroup;
 use crate::cgroup::systemd::Unit;
@@ -53,7 +54,14 @@ impl Drop for Undo {
         if let Some(record) = &self.record
             && let Err(err) = recover(&self.dir, record)
         {
-            tracing::warn!("undoing the create of {}: {err}", record.id);
+            // Its record says where to go on, for a forced delete or another create of this id.
+            tracing::warn!(
+                "undoing the create of {id}: {}; what is left of it stays for \
+                 `amd-container-runtime delete --force {id}`",
+                chain(&err),
+                id = record.id
+            );
+            return;
         }
         if let Err(err) = self.dir.remove() {
             tracing::warn!("undoing the create of {}: {err}", self.dir.id());
@@ -106,7 +114,8 @@ fn recover_unfinished(dir: &ContainerDir, record: &Record) -> Result<()> {
     }
 }
 
-/// Kills the processes of a container, whose state is in `dir`, and removes its cgroup.
+/// Kills the processes of a container, whose state is in `dir`, and removes its cgroup and resctrl
+/// groups.
 ///
 /// Of a container that has stopped, and had a PID namespace of its own, nothing lives:
 /// processes in its cgroup are then another's, who was given the same path, and so is
@@ -116,6 +125,7 @@ fn recover_unfinished(dir: &ContainerDir, record: &Record) -> Result<()> {
 /// Where a process survives or a directory stays.
 pub fn recover(dir: &ContainerDir, record: &Record) -> Result<()> {
     let recovered = recover_cgroup(dir, record);
+    remove_groups(dir, record);
     let unit = Unit::of(&record.cgroups_path).filter(|_| record.systemd_cgroup);
     if let Some(Err(err)) = unit.map(|unit| unit.remove()) {
         // An empty scope goes by itself, unless it has failed.

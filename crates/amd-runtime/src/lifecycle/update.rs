@@ -19,9 +19,13 @@ impl Runtime {
             return Err(Error::not_running(id));
         }
         let resources = limits.into_resources()?;
-        Cgroup::of(&record).set_limits(&resources, Unsupported::Refuse)?;
-        if let Some(unit) = Unit::of(&record.cgroups_path).filter(|_| record.systemd_cgroup) {
-            unit.set_limits(&resources).map_err(CgroupError::from)?;
+        let applied = Cgroup::of(&record).set_limits(&resources, Unsupported::Refuse)?;
+        // systemd would write its own again, at the next reload.
+        if let Some(unit) = Unit::of(&record.cgroups_path).filter(|_| record.systemd_cgroup)
+            && let Err(err) = unit.set_limits(&resources)
+        {
+            applied.take_back();
+            return Err(CgroupError::from(err).into());
         }
         Ok(())
     }

@@ -35,5 +35,5 @@ pub use error::{ProcessError, errno_text};
 pub use init::{Init, told};
 pub use plan::{Plan, in_user_namespace, typed_spec};
 pub use rlimits::set_limits;
-pub use scheduling::reset_affinity_of_init;
+pub use scheduling::{Scheduling, reset_affinity_of_init};
 pub use socket::{connect, connect_to, receive, receive_all, send, send_fd, send_to};

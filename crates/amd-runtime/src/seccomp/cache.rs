@@ -85,7 +85,10 @@ impl Cache {
             return None;
         }
         if fs::symlink_metadata(dir).is_err() {
-            fs::create_dir_all(dir.parent()?).ok()?;
+            // Its parent is for whoever looks, and for root to write to.
+            let mut parents = DirBuilder::new();
+            parents.recursive(true).mode(0o755);
+            parents.create(dir.parent()?).ok()?;
             // Another process can be as fast.
             let _ = DirBuilder::new().mode(0o700).create(dir);
         }

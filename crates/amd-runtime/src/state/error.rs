@@ -36,6 +36,14 @@ pub enum StateError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+    /// The state root is one that others can put containers into.
+    #[error("the state root {path:?} {why}")]
+    Unsafe {
+        /// The state root.
+        path: PathBuf,
+        /// What others can do.
+        why: String,
+    },
     /// A system call failed.
     #[error("{what} {path:?}")]
     Io {
@@ -61,7 +69,14 @@ impl StateError {
             Self::NotExist { .. } => {
                 Some("see `amd-container-runtime list`, and --root if another was used".into())
             }
-            Self::Busy { .. } | Self::Io { .. } => None,
+            Self::Busy { id, holder } => Some(format!(
+                "see what that process waits for: ps -fp {holder}; or end it, and then: \
+                 amd-container-runtime delete --force {id}"
+            )),
+            Self::Unsafe { path, .. } => Some(format!(
+                "use another --root, or make it root's alone: chown root {path:?}; chmod 700 {path:?}"
+            )),
+            Self::Io { .. } => None,
         }
     }
 

@@ -82,6 +82,9 @@ pub struct Record {
     /// libcontainer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub filter_is_loaded: bool,
+    /// Whether its spec has it put into a resctrl group.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_resctrl_group: bool,
 }
 
 impl Record {
@@ -112,6 +115,7 @@ impl Record {
             nodes_only: false,
             without_late_hooks: false,
             filter_is_loaded: false,
+            has_resctrl_group: false,
         }
     }
 }

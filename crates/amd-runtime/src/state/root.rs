@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use nix::unistd::Uid;
 
 use super::container::{ContainerDir, LOCK};
 use super::{Lock, LockError, LockKind, Phase, ProcessRef, Record, StateError};
@@ -18,6 +20,23 @@ impl StateRoot {
     /// The state root at `path`; nothing is made yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
+    }
+
+    /// Makes the directory, for its owner alone, where there is none.
+    ///
+    /// # Errors
+    /// Where it cannot be made, and where another user could put containers into it: what a record
+    /// says is done with the rights of whoever reads it.
+    pub fn make(&self) -> Result<(), StateError> {
+        private_dir(&self.0, true)?;
+        let found = fs::metadata(&self.0).map_err(StateError::io("cannot look at", &self.0))?;
+        match why_unsafe(found.uid(), found.mode(), Uid::effective().as_raw()) {
+            None => Ok(()),
+            Some(why) => Err(StateError::Unsafe {
+                path: self.0.clone(),
+                why,
+            }),
+        }
     }
 
     /// Where it is.
@@ -61,7 +80,7 @@ impl StateRoot {
     /// [`StateError::Exists`] where the id belongs to a container, or to a create that
     /// is still at work.
     pub fn claim(&self, id: &ContainerId) -> Result<(ContainerDir, Lock), StateError> {
-        private_dir(&self.0, true)?;
+        self.make()?;
         let dir = self.container(id);
         loop {
             let is_new = match private_dir(&dir.path, false) {
@@ -119,10 +138,48 @@ fn sign(lock: &Lock, path: &Path) -> Result<(), StateError> {
     }
 }
 
+/// Why a state root of this owner and mode is not safe for `user`. Whoever shares a group with its
+/// owner may write to it: that is the group of root, or by many a distribution's umask the user's own.
+fn why_unsafe(owner: u32, mode: u32, user: u32) -> Option<String> {
+    if owner != user && owner != 0 {
+        return Some(format!("belongs to user {owner}"));
+    }
+    let is_writable = mode & 0o002 != 0;
+    is_writable.then(|| {
+        format!(
+            "can be written to by everybody (mode {:04o})",
+            mode & 0o7777
+        )
+    })
+}
+
 fn private_dir(path: &Path, with_parents: bool) -> Result<(), StateError> {
     fs::DirBuilder::new()
         .mode(0o700)
         .recursive(with_parents)
         .create(path)
         .map_err(StateError::io("cannot create", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_that_others_can_put_containers_into_is_not_safe() {
+        for (owner, mode, user, is_safe) in [
+            (0, 0o40700, 0, true),
+            (0, 0o40755, 0, true),
+            (0, 0o40775, 0, true),
+            (1000, 0o40775, 1000, true),
+            (0, 0o40755, 1000, true),
+            (0, 0o40777, 0, false),
+            (0, 0o41777, 0, false),
+            (1000, 0o40700, 0, false),
+            (1000, 0o40755, 1001, false),
+        ] {
+            let why = why_unsafe(owner, mode, user);
+            assert_eq!(why.is_none(), is_safe, "{owner} {mode:o} {user}: {why:?}");
+        }
+    }
 }

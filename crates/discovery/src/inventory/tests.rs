@@ -123,3 +123,35 @@ fn a_kfd_node_is_a_gpus_by_its_render_minor_or_else_its_id() {
     let (_dir, old) = with("location_id 1280\n");
     assert_eq!(ids(Inventory::identify(&old).unwrap()), [(1, Some(7))]);
 }
+
+#[test]
+fn a_gpu_is_counted_whatever_its_id_by_all_that_count() {
+    for id in [Some("0\n"), Some("?\n"), None] {
+        let mut files = vec![
+            ("bus/pci/drivers/amdgpu/0000:05:00.0/device", "0x74a1\n"),
+            (
+                "class/kfd/kfd/topology/nodes/1/properties",
+                "location_id 1280\ndrm_render_minor 128\n",
+            ),
+        ];
+        files.extend(id.map(|id| ("class/kfd/kfd/topology/nodes/1/gpu_id", id)));
+        let (_dir, host) = host_with(&files);
+        for inventory in [Inventory::discover(&host), Inventory::identify(&host)] {
+            let node = inventory.unwrap().gpus.remove(0).compute.unwrap();
+            assert_eq!((node.node_id, node.gpu_id), (1, None), "{id:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_about_to_be_removed_is_gone() {
+    for (errno, gone) in [
+        (libc::ENOENT, true),
+        (libc::ENODEV, true),
+        (libc::EIO, false),
+        (libc::EPERM, false),
+    ] {
+        let error = io::Error::from_raw_os_error(errno);
+        assert_eq!(is_gone(&error), gone, "{error}");
+    }
+}

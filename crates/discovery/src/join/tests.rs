@@ -33,7 +33,7 @@ fn node(node_id: u32, location_id: u32, render_minor: u32) -> KfdNode {
 fn kfd(nodes: impl Into<Vec<KfdNode>>) -> KfdTopology {
     KfdTopology {
         nodes: nodes.into(),
-        denied: false,
+        denied: 0,
     }
 }
 
@@ -163,7 +163,7 @@ fn where_kfd_hides_nodes_boards_without_one_are_not_listed() {
     let drm = drm(&[("0000:05:00.0", 1, 128), ("0000:06:00.0", 2, 129)]);
     let topology = KfdTopology {
         nodes: vec![node(2, 0x0500, 128)],
-        denied: true,
+        denied: 1,
     };
     assert_gpus(
         &join(

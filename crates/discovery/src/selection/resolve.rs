@@ -135,6 +135,7 @@ mod tests {
             .collect();
         Inventory {
             gpus: join(&boards, &KfdTopology::default(), &Default::default()),
+            hidden: 0,
         }
     }
 

@@ -142,6 +142,7 @@ mod tests {
             .collect();
         Inventory {
             gpus: join(&boards, &KfdTopology::default(), &Default::default()),
+            hidden: 0,
         }
     }
 

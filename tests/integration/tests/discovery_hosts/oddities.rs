@@ -118,9 +118,10 @@ fn gpus_that_kfd_hides_from_this_process_are_left_out() {
         .board(Board::new("0000:06:00.0", Model::MI210));
     for file in ["gpu_id", "properties"] {
         let denied = format!("class/kfd/kfd/topology/nodes/2/{file}");
-        let gpus = inventory_denied(&host, &[&denied]).gpus;
-        let addresses: Vec<String> = gpus.iter().map(|gpu| gpu.pci.to_string()).collect();
-        assert_eq!(addresses, ["0000:06:00.0"], "{file}");
+        let inventory = inventory_denied(&host, &[&denied]);
+        let addresses = inventory.gpus.iter().map(|gpu| gpu.pci.to_string());
+        assert_eq!(addresses.collect::<Vec<_>>(), ["0000:06:00.0"], "{file}");
+        assert_eq!(inventory.hidden, 1, "{file}");
     }
 }
 

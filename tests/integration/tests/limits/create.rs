@@ -103,6 +103,25 @@ fn a_limit_of_no_tasks_is_one_task() {
     assert_eq!(value(&host, "pids.max"), "1");
 }
 
+/// As with runc: whoever looks after it can look into it.
+#[test]
+fn a_container_with_as_many_tasks_as_it_may_have_can_be_executed_in() {
+    let hosts = [
+        host(Cgroups::V1),
+        require::host_with_unified_controllers(mi300x::PRESET),
+    ];
+    for host in hosts.into_iter().flatten() {
+        let runtime = Runtime::under_test(&host);
+        let spec = sleeper().set("/linux/resources/pids", json!({"limit": 1}));
+        runtime.up(&Bundle::new(&host, ID, spec));
+        let message = runtime.exec(ID, &["sh", "-c", "echo in; sleep 0 & wait"]);
+        assert!(message.stdout.contains("in"), "{message}");
+        // The limit is the container's all the same.
+        assert!(message.stderr.contains("fork"), "{message}");
+        runtime.call(&["delete", "--force", ID]).ok();
+    }
+}
+
 #[test]
 fn what_v2_has_no_limit_for_is_passed_over_and_other_limits_are_set() {
     let Some(host) = host(Cgroups::V2) else {

@@ -71,7 +71,7 @@ fn nothing_is_left_of_a_container_whose_state_finds_no_room() {
     let filler = root.join("filler");
     let fill = || {
         fs::create_dir(root)?;
-        let size = Some("size=4096");
+        let size = Some("size=4096,mode=700");
         mount(Some("tmpfs"), root, Some("tmpfs"), MsFlags::empty(), size)?;
         fs::write(&filler, [0; 4096])
     };

@@ -6,7 +6,7 @@ use integration::mi300x::minors;
 use integration::require;
 use integration::runtime::Runtime;
 use integration::spec::Spec;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fixture::{RUN, SETTINGS, status, write};
 use crate::fixture::{assert_in_use, bundle, ctk, exists, holders, host, host_with_exclusive};
@@ -128,11 +128,6 @@ fn containers_that_have_gpus_by_their_nodes_are_seen_and_refused_as_well() {
     assert_in_use(runtime.create(&by_node("other", 1)), "1", "cdi");
     runtime.up(&by_node("other", 0));
 
-    // The same by a rule alone, with which it can make the node.
-    let any = Spec::docker()
-        .device_rule(true, Some(226), None)
-        .args(&["sleep", "1000"]);
-    assert_in_use(runtime.create(&Bundle::new(&host, "any", any)), "1", "cdi");
     // A GPU by request beside one by its node.
     let both = Spec::docker()
         .env("AMD_VISIBLE_DEVICES=2")
@@ -148,21 +143,58 @@ fn containers_that_have_gpus_by_their_nodes_are_seen_and_refused_as_well() {
 }
 
 #[test]
-fn a_privileged_container_has_the_gpus_whose_nodes_are_in_its_spec() {
+fn containers_that_can_open_a_gpu_by_a_rule_are_seen_and_refused_as_well() {
     let Some(host) = host_with_exclusive("1") else {
         return;
     };
     let runtime = Runtime::under_test(&host);
-    let privileged = |id: &str| {
+    runtime.up(&bundle(&host, "env", "1"));
+    let minor = minors(1)
+        .last()
+        .and_then(|minor| u32::try_from(*minor).ok());
+    for (major, minor) in [
+        (Some(226), None),
+        (None, None),
+        (None, minor),
+        (Some(226), minor),
+    ] {
         let spec = Spec::docker()
-            .device("/dev/dri/renderD136", 226, 136)
-            .set(
-                "/linux/resources/devices",
-                json!([{"allow": true, "access": "rwm"}]),
-            )
+            .device_rule(true, major, minor)
+            .args(&["sleep", "1000"]);
+        let by_rule = Bundle::new(&host, "rule", spec);
+        assert_in_use(runtime.create(&by_rule), "1", "env");
+        runtime.call(&["delete", "--force", "env"]).ok();
+        runtime.up(&by_rule);
+        assert_eq!(holders(&host, 1), ["rule"], "{major:?}:{minor:?}");
+        runtime.call(&["delete", "--force", "rule"]).ok();
+        runtime.up(&bundle(&host, "env", "1"));
+    }
+    // What docker allows every container: to make nodes, not to open them.
+    runtime.up(&bundle(&host, "plain", "0"));
+}
+
+#[test]
+fn a_privileged_container_has_all_gpus_but_those_that_a_rule_denies() {
+    let Some(host) = host_with_exclusive("1") else {
+        return;
+    };
+    let runtime = Runtime::under_test(&host);
+    let with_rules = |id: &str, rules: Value| {
+        let spec = Spec::docker()
+            .set("/linux/resources/devices", rules)
             .args(&["sleep", "1000"]);
         Bundle::new(&host, id, spec)
     };
+    let privileged = |id: &str| with_rules(id, json!([{"allow": true, "access": "rwm"}]));
+    let [card, render] = minors(1);
+    let deny = |minor: usize| json!({"allow": false, "type": "c", "major": 226, "minor": minor, "access": "rwm"});
+    let others = with_rules(
+        "others",
+        json!([{"allow": true, "access": "rwm"}, deny(card), deny(render)]),
+    );
+    runtime.up(&others);
+    assert_eq!(holders(&host, 1), [""; 0]);
+    assert_eq!(holders(&host, 2), ["others"]);
     runtime.up(&privileged("privileged"));
     assert_eq!(holders(&host, 1), ["privileged"]);
     assert_in_use(

@@ -8,7 +8,7 @@ use anyhow::anyhow;
 use chrono::Utc;
 use gpu_tracker::{GrantedGpu, Tracker};
 
-use super::super::{identify, warn_of_no_gpus};
+use super::super::{identify, warn_of_missing};
 use super::view::View;
 use crate::cli::GlobalArgs;
 use crate::cli::gpu_tracker::StatusArgs;
@@ -62,11 +62,10 @@ fn show(
         Format::Yaml => write_yaml(streams.out, &view)?,
         Format::Table if !status.enabled => writeln!(streams.out, "GPU Tracker is disabled")?,
         Format::Table => {
-            if gpus.is_empty() {
-                warn_of_no_gpus(streams.err);
-            } else {
+            if !gpus.is_empty() {
                 write_rows(&view, streams)?;
             }
+            warn_of_missing(&inventory, streams.err);
         }
     }
     warn(&view, streams);

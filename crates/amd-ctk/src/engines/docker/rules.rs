@@ -3,11 +3,9 @@
 //! JSON has no comments to tell ours from the user's, so what the file was before our first
 //! edit is kept in a [`Record`].
 
-use std::collections::BTreeSet;
-
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::record::{Record, State};
 use super::swarm;
 use crate::config_file::EditError;
 use crate::config_file::json::{Document, remove, set};
@@ -16,33 +14,13 @@ use crate::engines::{DEFAULT_PROGRAM, OTHER_NAME, Request, Settings};
 const DEFAULT_RUNTIME: [&str; 1] = ["default-runtime"];
 const CDI: [&str; 2] = ["features", "cdi"];
 
-/// What was done to a `daemon.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// The text before our first edit, None where there was no file. Edits that others made
-    /// between two of ours are in it.
-    pub before: Option<String>,
-    /// The text that we wrote last.
-    pub after: String,
-    /// The runtimes that we added.
-    pub runtimes: BTreeSet<String>,
-}
-
-/// A `daemon.json`, None where there is no file, and the record that belongs to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct State {
-    /// The text of the file.
-    pub text: Option<String>,
-    /// None where nothing of ours is in the file, as far as we know.
-    pub record: Option<Record>,
-}
-
 /// The state that `request` asks for.
 ///
 /// # Errors
 /// Where the text is not what dockerd accepts, or holds a runtime of that name that is not
 /// ours.
 pub fn apply(state: &State, request: &Request) -> Result<State, EditError> {
+    let state = &state.current()?;
     match request {
         Request::Configure(settings) => configure(state, settings),
         Request::UnsetDefault { name } => unset_default(state, name),
@@ -61,6 +39,27 @@ pub fn needs_restart(before: &State, after: &State) -> bool {
         value(before) != value(after)
     };
     differs(&CDI) || differs(&swarm::RESOURCES)
+}
+
+/// The default runtime that was there before ours and does not come back with the change from
+/// `before` to `after`, as the runtime of that name has gone since.
+pub fn lost_default(before: &State, after: &State) -> Option<String> {
+    let default = |text: Option<&str>| default_runtime(text.unwrap_or_default()).ok()?;
+    let record = before
+        .current()
+        .ok()?
+        .record
+        .filter(|_| after.record.is_none())?;
+    let old = default(record.before.as_deref())?;
+    let now = default(after.text.as_deref());
+    (now.is_none() && !is_known(after.text.as_deref().unwrap_or_default(), &old)).then_some(old)
+}
+
+/// Whether dockerd finds a runtime `name` by this text: it does not start with a default that
+/// it does not know. It brings runc, and takes names of containerd's shims.
+fn is_known(text: &str, name: &str) -> bool {
+    let is_shim = !name.starts_with('.') && name.contains('.') && !name.contains('/');
+    name == "runc" || is_shim || matches!(runtime(text, name), Ok(Some(_)))
 }
 
 /// The `pidfile` that the text names, else dockerd's default.
@@ -208,8 +207,10 @@ fn without(
         text = remove(&text, &["runtimes", name], origin)?;
         if default_runtime(current)?.as_deref() == Some(name) {
             text = match before.get(&DEFAULT_RUNTIME)? {
-                Some(old) => set(&text, &DEFAULT_RUNTIME, &old)?,
-                None => remove(&text, &DEFAULT_RUNTIME, origin)?,
+                Some(old) if old.as_str().is_none_or(|old| is_known(&text, old)) => {
+                    set(&text, &DEFAULT_RUNTIME, &old)?
+                }
+                _ => remove(&text, &DEFAULT_RUNTIME, origin)?,
             };
         }
     }
@@ -246,7 +247,7 @@ fn runtime(text: &str, name: &str) -> Result<Option<Value>, EditError> {
 fn default_runtime(text: &str) -> Result<Option<String>, EditError> {
     let document = Document::parse(text)?;
     match document.get(&DEFAULT_RUNTIME)? {
-        None => Ok(None),
+        None | Some(Value::Null) => Ok(None),
         Some(Value::String(name)) => Ok(Some(name)),
         Some(_) => Err(document.error_at(&DEFAULT_RUNTIME, "\"default-runtime\" is not a string")),
     }

@@ -61,17 +61,29 @@ fn object(
 /// A `daemon.json` that dockerd accepts, with or without what we edit.
 fn daemon_json() -> impl Strategy<Value = Option<String>> {
     let known = (
-        prop::option::of(object(written(), false)),
-        prop::option::of(object(
-            prop_oneof![Just("{\"path\": \"x\"}".to_owned())],
-            false,
-        )),
-        prop::option::of(prop_oneof![Just("\"runc\""), Just("\"nvidia\"")]),
+        prop::option::of(prop_oneof![
+            4 => object(written(), false),
+            1 => Just("null".to_owned()),
+        ]),
+        prop::option::of(prop_oneof![
+            4 => object(Just("{\"path\": \"x\"}".to_owned()), false),
+            1 => Just("null".to_owned()),
+        ]),
+        prop::option::of(prop_oneof![
+            Just("\"runc\""),
+            Just("\"nvidia\""),
+            Just("null")
+        ]),
         prop::option::of(any::<bool>()),
     );
     let file = (object(written(), true), known, blank(), blank()).prop_map(
         |(rest, (features, runtimes, default, cdi), before, after)| {
             let mut members = Vec::new();
+            // dockerd does not start with a default that it does not know.
+            let nvidia = runtimes
+                .as_deref()
+                .is_some_and(|v: &str| v.contains("\"nvidia\""));
+            let default = default.filter(|default| nvidia || *default != "\"nvidia\"");
             members.extend(runtimes.map(|v| format!("\"runtimes\":{v}")));
             members.extend(default.map(|v| format!("{before}\"default-runtime\": {v}")));
             members.extend(match (features, cdi) {

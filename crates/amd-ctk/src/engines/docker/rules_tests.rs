@@ -108,8 +108,10 @@ fn removal_keeps_what_others_wrote_since_and_what_was_before() {
         ("{}", json!({"debug": true})),
         ("{\"runtimes\": {}}", json!({"runtimes": {}, "debug": true})),
         (
-            "{\"default-runtime\": \"nvidia\"}",
-            json!({"default-runtime": "nvidia", "debug": true}),
+            "{\"default-runtime\": \"nvidia\", \"runtimes\": {\"nvidia\": {\"path\": \"n\"}}}",
+            json!({
+                "default-runtime": "nvidia", "runtimes": {"nvidia": {"path": "n"}}, "debug": true
+            }),
         ),
         (
             "{\"features\": {\"cdi\": true}}",
@@ -187,6 +189,62 @@ fn unsetting_restores_no_default_and_removal_then_does() {
     let done = apply(&configured(&before, &all), &unset()).unwrap();
     assert_eq!(value(&done).get("default-runtime"), None);
     assert_eq!(apply(&done, &removal()).unwrap(), before);
+}
+
+/// A host whose default was `old`, whose file then was edited by hand until it had no such
+/// runtime.
+fn default_taken_over(old: &str) -> State {
+    let before = json!({"default-runtime": old, "runtimes": {old: {"path": "n"}}});
+    let all = Settings {
+        default: true,
+        ..settings()
+    };
+    let mut done = configured(&state(&before.to_string()), &all);
+    done.text = Some(remove(text(&done), &["runtimes", old], "{}").unwrap());
+    done
+}
+
+#[test]
+fn removal_restores_no_default_that_dockerd_does_not_know_any_more() {
+    let done = default_taken_over("nvidia");
+    let left = apply(&done, &removal()).unwrap();
+    assert_eq!(value(&left), json!({"runtimes": {}}));
+    assert_eq!(lost_default(&done, &left).as_deref(), Some("nvidia"));
+    // Nor after another configure, which has the file of before from what there is now.
+    let moved = Settings {
+        path: "/opt/amd".to_owned(),
+        ..settings()
+    };
+    let left = apply(&configured(&done, &moved), &removal()).unwrap();
+    assert_eq!(value(&left), json!({"runtimes": {}}));
+}
+
+#[test]
+fn removal_restores_a_default_that_dockerd_brings() {
+    for name in ["runc", "io.containerd.runc.v2"] {
+        let done = default_taken_over(name);
+        let left = apply(&done, &removal()).unwrap();
+        assert_eq!(value(&left)["default-runtime"], name);
+        assert_eq!(lost_default(&done, &left), None);
+    }
+}
+
+#[test]
+fn removal_after_somebody_wrote_the_file_anew_takes_nothing_of_theirs() {
+    let all = Settings {
+        cdi: true,
+        swarm: vec!["AMD_GPU=0x1".to_owned()],
+        ..settings()
+    };
+    let theirs = json!({
+        "features": {"cdi": true}, "node-generic-resources": ["AMD_GPU=0x1"], "debug": true
+    });
+    let mut done = configured(&state("{}"), &all);
+    done.text = Some(theirs.to_string());
+    let left = apply(&done, &removal()).unwrap();
+    assert_eq!(left, state(&theirs.to_string()));
+    let left = apply(&configured(&done, &settings()), &removal()).unwrap();
+    assert_eq!(left, state(&theirs.to_string()));
 }
 
 #[test]

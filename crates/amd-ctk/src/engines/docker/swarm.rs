@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::rules::Record;
+use super::record::Record;
 use crate::config_file::EditError;
 use crate::config_file::json::{Document, remove, set};
 use crate::engines::Request;
@@ -57,8 +57,10 @@ pub fn remove_resources(text: &str, record: &Record) -> Result<String, EditError
         return Ok(text.to_owned());
     }
     let resources = without_ours(text, Some(record))?;
-    if resources.is_empty() && Document::parse(before)?.get(&RESOURCES)?.is_none() {
-        return remove(text, &RESOURCES, before);
+    match Document::parse(before)?.get(&RESOURCES)? {
+        None if resources.is_empty() => return remove(text, &RESOURCES, before),
+        Some(Value::Null) if resources.is_empty() => return set(text, &RESOURCES, &Value::Null),
+        _ => {}
     }
     set(text, &RESOURCES, &json!(resources))
 }
@@ -109,7 +111,7 @@ fn list(text: &str) -> Result<Vec<String>, EditError> {
         )
     };
     match document.get(&RESOURCES)? {
-        None => Ok(Vec::new()),
+        None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Array(values)) => values
             .into_iter()
             .map(|value| match value {

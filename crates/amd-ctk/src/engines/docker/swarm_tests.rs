@@ -1,4 +1,5 @@
-use super::super::rules::{State, apply, needs_restart};
+use super::super::record::State;
+use super::super::rules::{apply, needs_restart};
 use super::*;
 use crate::engines::Settings;
 
@@ -115,4 +116,18 @@ fn a_runtime_that_is_not_the_default_is_noted() {
     assert!(notes(&text(false), &request(&[], false)).is_empty());
     let notes = notes(&text(false), &request(&["0xA0"], false));
     assert!(notes[0].contains("--set-as-default"), "{notes:?}");
+}
+
+#[test]
+fn a_list_that_is_null_is_none_and_comes_back() {
+    let before = State {
+        text: Some("{\"node-generic-resources\": null, \"a\": 1}".to_owned()),
+        record: None,
+    };
+    let mut done = configured(&before, &["0x1"]);
+    // As if the file had been edited, so that the text of before cannot just be put back.
+    if let Some(record) = &mut done.record {
+        record.after.push('\n');
+    }
+    assert_eq!(removed(&done), before);
 }

@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use super::files::Dirs;
 use super::{Cgroup, CgroupError};
 
+pub use transaction::Applied;
 pub use types::{
     BlockIo, Cpu, HugepageLimit, InterfacePriority, Memory, Network, Pids, Rdma, Resources,
     ThrottleDevice, WeightDevice,
@@ -89,7 +90,7 @@ pub enum Unsupported {
 }
 
 impl Cgroup {
-    /// Sets limits; those that are not named stay as they are.
+    /// Sets limits; those that are not named stay as they are. What is returned takes them back.
     ///
     /// # Errors
     /// See [`LimitError`]. What had been set before the failure is taken back.
@@ -97,7 +98,7 @@ impl Cgroup {
         &self,
         resources: &Resources,
         unsupported: Unsupported,
-    ) -> Result<(), CgroupError> {
+    ) -> Result<Applied, CgroupError> {
         let dirs = Dirs::new(self.dirs());
         let unified = self.is_unified();
         self.meet_unsupported(resources, unified, unsupported)?;

@@ -10,24 +10,46 @@ use super::plan::{Before, Group, Write};
 use crate::cgroup::files::Dirs;
 
 /// What takes a write back.
+#[derive(Debug)]
 struct Undo {
     path: PathBuf,
     value: String,
+}
+
+/// Values that were written.
+#[derive(Debug)]
+pub struct Applied(Vec<Undo>);
+
+impl Applied {
+    /// Puts back what was there before, as far as it is known: newest first; then once more, for values
+    /// that depend on others which are back by then.
+    pub fn take_back(self) {
+        let put_back = |undo: &Undo| put(&undo.path, &undo.value);
+        let failed = self.0.iter().rev().filter(|undo| put_back(undo).is_err());
+        for undo in failed.collect::<Vec<_>>() {
+            if let Err(err) = put_back(undo) {
+                tracing::warn!("cannot put back {:?} in {:?}: {err}", undo.value, undo.path);
+            }
+        }
+    }
 }
 
 /// Writes all values of `plan`, or none.
 ///
 /// # Errors
 /// The first value that is refused.
-pub fn run(plan: &[Group], dirs: &Dirs<'_>) -> Result<(), LimitError> {
-    let mut done = Vec::new();
+pub fn run(plan: &[Group], dirs: &Dirs<'_>) -> Result<Applied, LimitError> {
+    let mut applied = Applied(Vec::new());
     let written = plan
         .iter()
-        .try_for_each(|group| write_group(group, dirs, &mut done));
-    if written.is_err() {
-        take_back(done);
+        .try_for_each(|group| write_group(group, dirs, &mut applied.0));
+    match written {
+        Ok(()) => Ok(applied),
+        Err(err) => {
+            applied.take_back();
+            Err(err)
+        }
     }
-    written
 }
 
 fn write_group(group: &Group, dirs: &Dirs<'_>, done: &mut Vec<Undo>) -> Result<(), LimitError> {
@@ -61,21 +83,6 @@ fn write_group(group: &Group, dirs: &Dirs<'_>, done: &mut Vec<Undo>) -> Result<(
         done.extend(undo.map(|value| Undo { path, value }));
     }
     Ok(())
-}
-
-/// Newest first; then once more, for values that depend on others which are back by then.
-fn take_back(done: Vec<Undo>) {
-    let put_back = |undo: &Undo| put(&undo.path, &undo.value);
-    let failed: Vec<Undo> = done
-        .into_iter()
-        .rev()
-        .filter(|undo| put_back(undo).is_err())
-        .collect();
-    for undo in failed {
-        if let Err(err) = put_back(&undo) {
-            tracing::warn!("cannot put back {:?} in {:?}: {err}", undo.value, undo.path);
-        }
-    }
 }
 
 fn previous(path: &Path, before: &Before) -> Option<String> {
@@ -182,6 +189,26 @@ mod tests {
         let read = |file: &str| fs::read_to_string(tmp.path().join(file)).unwrap();
         assert_eq!(read("memory.max"), "7");
         assert_eq!(read("io.max"), "8:16 rbps=2");
+    }
+
+    #[test]
+    fn what_was_written_can_be_taken_back() {
+        let (tmp, dirs) = cgroup(&[("memory.max", "7\n"), ("memory.high", "5\n")]);
+        let plan = group(vec![
+            Write::new("memory.max", 9),
+            Write::new("memory.high", 8),
+        ]);
+        let applied = run(&plan, &Dirs::new(&dirs)).unwrap();
+        let read = |file: &str| fs::read_to_string(tmp.path().join(file)).unwrap();
+        assert_eq!(
+            (read("memory.max"), read("memory.high")),
+            ("9".into(), "8".into())
+        );
+        applied.take_back();
+        assert_eq!(
+            (read("memory.max"), read("memory.high")),
+            ("7".into(), "5".into())
+        );
     }
 
     #[test]

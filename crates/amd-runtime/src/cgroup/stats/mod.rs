@@ -26,7 +26,7 @@ pub struct Stats {
     pub network_interfaces: Option<()>,
 }
 
-/// This runtime puts no container in a resctrl group.
+/// What a container has of a resctrl group is not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct IntelRdt {}
 

@@ -58,29 +58,23 @@ fn rules_are_enforced_in_a_cgroup_that_was_open() {
             by: EnforcedBy::V1
         }
     );
-    verify(inside.pid(), &table(GPU), &enforcement).unwrap();
     assert_only_226_128_is_granted(&mut inside);
 }
 
 #[test]
-fn rules_that_were_changed_are_noticed_and_put_right() {
+fn rules_that_were_changed_are_put_right() {
     let Some(root) = v1_root() else { return };
-    let cgroup = TestCgroup::below(&root);
-    let inside = Inside::of(&cgroup.0);
-    let enforcement = enforce(inside.pid(), &table(GPU), None).unwrap();
-    let verify = || verify(inside.pid(), &table(GPU), &enforcement);
-
-    v1::write(&cgroup.0, &rules(&["allow c 226:* r", "deny c 226:128 wm"])).unwrap();
-    let message = verify().unwrap_err().to_string();
-    let expected = "`c 226:* r` is too much, `c 226:128 wm` is missing";
-    assert!(message.ends_with(expected), "{message}");
-
-    enforce(inside.pid(), &table(GPU), None).unwrap();
-    verify().unwrap();
-
-    v1::write(&cgroup.0, &[DeviceRule::ALLOW_ALL]).unwrap();
-    let message = verify().unwrap_err().to_string();
-    assert!(message.contains("every device is allowed"), "{message}");
+    for changed in [
+        rules(&["allow c 226:* r", "deny c 226:128 wm"]),
+        vec![DeviceRule::ALLOW_ALL],
+    ] {
+        let cgroup = TestCgroup::below(&root);
+        let mut inside = Inside::of(&cgroup.0);
+        enforce(inside.pid(), &table(GPU), None).unwrap();
+        v1::write(&cgroup.0, &changed).unwrap();
+        enforce(inside.pid(), &table(GPU), None).unwrap();
+        assert_only_226_128_is_granted(&mut inside);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use nix::errno::Errno;
 use procfs::process::Process;
 
+use crate::cgroup::birth::Birthplace;
 use crate::cgroup::unified_dir_of;
 use crate::error::{Error, Result};
 
@@ -123,6 +124,14 @@ fn controllers_of(dirs: &[PathBuf]) -> Result<Vec<Vec<String>>> {
         })
     };
     Ok(dirs.iter().map(of).collect())
+}
+
+/// Where a process can be born to be in the cgroups `dirs`: those of v2 are one.
+pub fn birthplace(dirs: &[PathBuf]) -> Option<Birthplace> {
+    match dirs {
+        [dir] if is_v2(dir) => Birthplace::open(dir).ok(),
+        _ => None,
+    }
 }
 
 /// Puts process `pid` into the cgroups `dirs`. With `init`, a container's init, and where

@@ -7,21 +7,29 @@ use std::os::unix::net::UnixStream;
 
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::setsid;
+use nix::unistd::{ForkResult, Pid, setsid};
 
-use super::link::{Link, Message};
+use super::link::{Forked, Link, Message};
 use super::namespaces::Namespaces;
+use crate::cgroup::birth::Birthplace;
 use crate::process::plan::Plan;
 use crate::process::{ProcessError, attributes, terminal};
 
-/// Joins the namespaces and forks the process; never returns.
-pub fn run(plan: &Plan, namespaces: Namespaces, console: Option<UnixStream>, link: &Link) -> ! {
-    match join_and_fork(namespaces, link) {
-        Ok(Some(pid)) => match link.send(&Message::Pid(pid)) {
+/// Joins the namespaces and forks the process, in the cgroup at `place` if that can be; never returns.
+pub fn run(
+    plan: &Plan,
+    mut namespaces: Namespaces,
+    place: Option<Birthplace>,
+    console: Option<UnixStream>,
+    link: &Link,
+) -> ! {
+    let of_process = namespaces.split_off_cgroup();
+    match join_and_fork(namespaces, place, link) {
+        Ok(Some(forked)) => match link.send(&Message::Forked(forked)) {
             Ok(()) => exit(0),
             Err(_) => exit(1),
         },
-        Ok(None) => match become_program(plan, console, link) {
+        Ok(None) => match become_program(plan, of_process, console, link) {
             Ok(never) => match never {},
             Err(err) => fail(link, &err),
         },
@@ -35,31 +43,57 @@ fn fail(link: &Link, err: &ProcessError) -> ! {
     exit(1)
 }
 
-/// `Some`: the pid of the process, in its parent; `None`: in the process itself.
-fn join_and_fork(namespaces: Namespaces, link: &Link) -> Result<Option<i32>, ProcessError> {
+/// `Some`: the process, in its parent; `None`: in the process itself.
+fn join_and_fork(
+    namespaces: Namespaces,
+    place: Option<Birthplace>,
+    link: &Link,
+) -> Result<Option<Forked>, ProcessError> {
     // What is in the container cannot look into this process, which has descriptors and
     // memory of the host.
     nix::sys::prctl::set_dumpable(false).map_err(ProcessError::system("set_dumpable"))?;
     link.wait()?;
     namespaces.join()?;
+    // Where it cannot be born there, the runtime puts it there, past a limit of processes, too.
+    let born = place.and_then(|place| place.fork_sibling().ok());
+    let is_in_cgroup = born.is_some();
+    let forked = match born {
+        Some(forked) => forked,
+        None => fork_sibling().map_err(ProcessError::system("cannot fork into the container"))?,
+    };
+    Ok(match forked {
+        ForkResult::Child => None,
+        ForkResult::Parent { child } => Some(Forked {
+            pid: child.as_raw(),
+            is_in_cgroup,
+        }),
+    })
+}
+
+/// As fork(2), of a process with one thread, for a child of the runtime, which waits for it.
+fn fork_sibling() -> nix::Result<ForkResult> {
     let flags = libc::CLONE_PARENT | libc::SIGCHLD;
     #[allow(unsafe_code)]
     // SAFETY: without CLONE_VM and a stack of its own this is fork(2), of a process with
-    // one thread. The child is the runtime's, which waits for it.
+    // one thread.
     let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
-    match Errno::result(pid).map_err(ProcessError::system("cannot fork into the container"))? {
-        0 => Ok(None),
-        pid => Ok(Some(pid as i32)),
-    }
+    Ok(match Errno::result(pid)? {
+        0 => ForkResult::Child,
+        pid => ForkResult::Parent {
+            child: Pid::from_raw(pid as i32),
+        },
+    })
 }
 
 fn become_program(
     plan: &Plan,
+    namespaces: Namespaces,
     console: Option<UnixStream>,
     link: &Link,
 ) -> Result<Infallible, ProcessError> {
-    // Until the parent of this process has said that there is one.
+    // Until it is in its cgroup.
     link.wait()?;
+    namespaces.join()?;
     setsid().map_err(ProcessError::system("setsid"))?;
     if let Some(console) = console {
         terminal::set_up(&console, false)?;

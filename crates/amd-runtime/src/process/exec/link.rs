@@ -15,11 +15,20 @@ const LIMIT: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct Link(OwnedFd);
 
+/// The process that becomes the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forked {
+    /// Its pid, as the host sees it.
+    pub pid: i32,
+    /// Whether it is in its cgroup from its birth on.
+    pub is_in_cgroup: bool,
+}
+
 /// A message of the forked processes.
 #[derive(Debug)]
 pub enum Message {
-    /// The pid of the process, as the host sees it.
-    Pid(i32),
+    /// The process.
+    Forked(Forked),
     /// The process has everything but filter and program.
     Ready,
     /// The filter's descriptor, for its agent.
@@ -45,7 +54,10 @@ impl Link {
     /// As send(2).
     pub fn send(&self, message: &Message) -> nix::Result<()> {
         let text = match message {
-            Message::Pid(pid) => format!("p{pid}"),
+            Message::Forked(Forked { pid, is_in_cgroup }) => match is_in_cgroup {
+                true => format!("b{pid}"),
+                false => format!("p{pid}"),
+            },
             Message::Ready => "r".into(),
             Message::Error(text) => format!("e{text}"),
             // That is what the process itself sends, see `Settled::load_filter`.
@@ -71,10 +83,10 @@ impl Link {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok(match (bytes.as_slice(), fd) {
             ([], _) => None,
-            ([b'p', pid @ ..], _) => {
-                let pid = text(pid).parse().map_err(|_| Errno::EBADMSG)?;
-                Some(Message::Pid(pid))
-            }
+            ([kind @ (b'p' | b'b'), pid @ ..], _) => Some(Message::Forked(Forked {
+                pid: text(pid).parse().map_err(|_| Errno::EBADMSG)?,
+                is_in_cgroup: *kind == b'b',
+            })),
             ([b'r'], _) => Some(Message::Ready),
             (FILTER, Some(fd)) => Some(Message::Filter(fd)),
             ([b'e', why @ ..], _) => Some(Message::Error(text(why))),

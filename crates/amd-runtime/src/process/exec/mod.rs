@@ -4,8 +4,9 @@
 //! what `linux` says beside namespaces, knows one cgroup for all controllers, wants a
 //! container that runs, leaves a socket in the state directory, and gives no way to do
 //! anything between the making of the process and its program. What is left to do is
-//! here: the runtime forks a process, puts it into the container's cgroups, and lets it
-//! join the namespaces and fork the one that becomes the program.
+//! here: the runtime forks a process that joins the namespaces and forks the one that becomes the
+//! program. That one alone is in the container's cgroups: by birth on v2 (see
+//! [`birth`](crate::cgroup::birth)), else it is put there, which no limit of processes prevents.
 
 mod cgroups;
 mod child;
@@ -31,7 +32,7 @@ use crate::error::{Error, Result};
 use crate::hooks::HookState;
 use crate::seccomp::Agent;
 use crate::state::ProcessRef;
-use link::{Link, Message};
+use link::{Forked, Link, Message};
 use namespaces::Namespaces;
 
 /// A process to be executed.
@@ -57,8 +58,8 @@ pub struct Request<'a> {
     pub state: &'a HookState,
 }
 
-/// Makes the process. `ready` is called when it has everything but its program; the
-/// program starts when that is done.
+/// Makes the process. `is_in_cgroup` is called when it is in its cgroup, and `ready` when it has
+/// everything but its program; the program starts when that is done.
 ///
 /// The calling process must have one thread.
 ///
@@ -67,6 +68,7 @@ pub struct Request<'a> {
 /// process then.
 pub fn exec(
     request: &Request<'_>,
+    is_in_cgroup: impl FnOnce(),
     ready: impl FnOnce(ProcessRef) -> Result<()>,
 ) -> Result<ProcessRef> {
     let plan = request.plan;
@@ -84,6 +86,7 @@ pub fn exec(
         let what = what.to_owned();
         move |errno: Errno| Error::system(what)(errno.into())
     };
+    let place = cgroups::birthplace(request.cgroups);
     runc_log::begins();
     let (link, theirs) = Link::pair().map_err(failed("socketpair"))?;
     #[allow(unsafe_code)]
@@ -92,11 +95,13 @@ pub fn exec(
     let forked = unsafe { fork() }.map_err(failed("cannot fork"))?;
     let ForkResult::Parent { child } = forked else {
         drop(link);
-        child::run(plan, namespaces, console, &theirs);
+        child::run(plan, namespaces, place, console, &theirs);
     };
-    drop((theirs, namespaces, console));
+    drop((theirs, namespaces, place, console));
     let mut children = Children(vec![child]);
-    let process = children.guide(request, &link, child, pidfd_socket, ready)?;
+    let pid = children.fork_into(request, &link, child)?;
+    is_in_cgroup();
+    let process = children.guide(plan, &link, pid, pidfd_socket, ready)?;
     start(&link, agent, request.state, process)?;
     children.0.clear();
     Ok(process)
@@ -107,34 +112,16 @@ pub fn exec(
 struct Children(Vec<Pid>);
 
 impl Children {
-    /// Leads the forked processes to the point where the program can start.
-    fn guide(
-        &mut self,
-        request: &Request<'_>,
-        link: &Link,
-        child: Pid,
-        pidfd_socket: Option<UnixStream>,
-        ready: impl FnOnce(ProcessRef) -> Result<()>,
-    ) -> Result<ProcessRef> {
+    /// Lets `child` join the namespaces and fork the process, and sees to it that this is in its
+    /// cgroups. Returns its pid.
+    fn fork_into(&mut self, request: &Request<'_>, link: &Link, child: Pid) -> Result<i32> {
         let plan = request.plan;
-        let gone = |what: &str| Error::System {
-            what: what.to_owned(),
-            source: Errno::ESRCH.into(),
-        };
         if let Some(cpus) = &plan.affinity.initial {
             affinity::set_affinity(child.as_raw(), cpus).map_err(|errno| {
                 Error::system("error setting initial CPU affinity")(errno.into())
             })?;
         }
         runc_log::affinity(child.as_raw());
-        let init = (!request.cgroups_asked_for).then_some(request.init.pid);
-        cgroups::enter(request.cgroups, child.as_raw(), init)?;
-        for dir in request.visited {
-            // One that stays out is not out of any limit.
-            if let Err(err) = join(dir, child.as_raw()) {
-                tracing::warn!("cannot join cgroup {dir:?}: {err}");
-            }
-        }
         if let Some(score) = plan.oom_score_adj {
             let path = PathBuf::from(format!("/proc/{child}/oom_score_adj"));
             fs::write(&path, score.to_string()).map_err(|source| Error::Io {
@@ -144,12 +131,34 @@ impl Children {
             })?;
         }
         go(link)?;
-        let Some(Message::Pid(pid)) = next(link)? else {
+        let Some(Message::Forked(Forked { pid, is_in_cgroup })) = next(link)? else {
             return Err(gone("the process that joins the container"));
         };
         self.0.push(Pid::from_raw(pid));
         let _ = waitpid(child, None);
         self.0.remove(0);
+        if !is_in_cgroup {
+            let init = (!request.cgroups_asked_for).then_some(request.init.pid);
+            cgroups::enter(request.cgroups, pid, init)?;
+        }
+        for dir in request.visited {
+            // One that stays out is not out of any limit.
+            if let Err(err) = join(dir, pid) {
+                tracing::warn!("cannot join cgroup {dir:?}: {err}");
+            }
+        }
+        Ok(pid)
+    }
+
+    /// Leads the process to the point where its program can start.
+    fn guide(
+        &mut self,
+        plan: &Plan,
+        link: &Link,
+        pid: i32,
+        pidfd_socket: Option<UnixStream>,
+        ready: impl FnOnce(ProcessRef) -> Result<()>,
+    ) -> Result<ProcessRef> {
         go(link)?;
         let process = ProcessRef::of(pid).ok_or_else(|| gone("the process in the container"))?;
         let Some(Message::Ready) = next(link)? else {
@@ -183,6 +192,13 @@ impl Drop for Children {
             let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
             let _ = waitpid(pid, None);
         }
+    }
+}
+
+fn gone(what: &str) -> Error {
+    Error::System {
+        what: what.to_owned(),
+        source: Errno::ESRCH.into(),
     }
 }
 

@@ -56,15 +56,32 @@ impl Namespaces {
         Ok(Self(all))
     }
 
+    /// Takes the cgroup namespace out, for the executed process to join. Who has joined it can make no
+    /// process in a cgroup where cgroup namespaces are boundaries of delegation: where it comes from is
+    /// outside. It stays where there is a user namespace, as whose root it may not be to be joined.
+    pub fn split_off_cgroup(&mut self) -> Self {
+        let has = |flag| {
+            self.0
+                .iter()
+                .any(|(_, of_namespace, _)| *of_namespace == flag)
+        };
+        if has(CloneFlags::CLONE_NEWUSER) {
+            return Self(Vec::new());
+        }
+        let is_cgroup =
+            |(_, flag, _): &mut (_, CloneFlags, _)| *flag == CloneFlags::CLONE_NEWCGROUP;
+        Self(self.0.extract_if(.., is_cgroup).collect())
+    }
+
     /// Joins them: as the runtime's user what that user may, then the user namespace, and
-    /// as its root the rest. Whether there was a user namespace to join.
+    /// as its root the rest.
     ///
     /// libcontainer joins none for `exec`: a process in a container with a user namespace
     /// was the host's root.
     ///
     /// # Errors
     /// Names the namespace that cannot be joined.
-    pub fn join(self) -> Result<bool, ProcessError> {
+    pub fn join(self) -> Result<(), ProcessError> {
         let failed = |kind: &str| ProcessError::system(format!("cannot join the {kind} namespace"));
         let (user, others): (Vec<_>, Vec<_>) = self
             .0
@@ -74,7 +91,7 @@ impl Namespaces {
             for (kind, flag, file) in others {
                 setns(&file, flag).map_err(failed(kind))?;
             }
-            return Ok(false);
+            return Ok(());
         };
         let mut later = Vec::new();
         for (kind, flag, namespace) in others {
@@ -88,7 +105,7 @@ impl Namespaces {
         for (kind, flag, namespace) in later {
             setns(&namespace, flag).map_err(failed(kind))?;
         }
-        Ok(true)
+        Ok(())
     }
 }
 

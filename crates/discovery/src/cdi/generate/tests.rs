@@ -33,6 +33,7 @@ fn gpu(index: usize) -> Gpu {
 fn inventory() -> Inventory {
     Inventory {
         gpus: (0..3).map(gpu).collect(),
+        hidden: 0,
     }
 }
 

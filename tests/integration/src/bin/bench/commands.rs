@@ -14,7 +14,7 @@ use crate::runtimes::Runtime;
 use integration::measure::{Series, Summary};
 
 /// The commands, in the order in which a container meets them.
-pub const COMMANDS: [&str; 5] = ["create", "state", "start", "kill", "delete"];
+pub const COMMANDS: [&str; 6] = ["create", "state", "start", "exec", "kill", "delete"];
 /// Create, start and delete of one container: the sum of their times.
 pub const CYCLE: &str = "cycle";
 
@@ -204,9 +204,11 @@ impl Case<'_> {
                 id,
             ];
             let kill = ["kill", id, "KILL"];
+            let exec = ["exec", id, "true"];
             let other = [*command, id];
             let words: &[&str] = match *command {
                 "create" => &create,
+                "exec" => &exec,
                 "kill" => &kill,
                 _ => &other,
             };
@@ -222,7 +224,7 @@ impl Case<'_> {
     }
 
     fn row(&self, cgroups: &'static str) -> Row {
-        let [create, _, start, _, delete] = &self.series;
+        let [create, _, start, _, _, delete] = &self.series;
         let cycle = Series::sum(&[create, start, delete]).summary();
         let each = COMMANDS
             .into_iter()

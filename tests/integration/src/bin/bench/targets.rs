@@ -75,7 +75,7 @@ fn of_commands(rows: &[Row], cgroups: &str) -> Vec<Target> {
             "x",
         ),
     ];
-    for command in ["state", "kill", "delete"] {
+    for command in ["state", "exec", "kill", "delete"] {
         let what = format!("{command}, minimal, to crun");
         all.push(target(&what, 0.8, ratio("minimal", command, "crun"), "x"));
     }
