@@ -24,6 +24,8 @@
 //! ([`mounts::NodesToCome`]).
 
 #![cfg_attr(test, allow(missing_docs))]
+// They panic where nothing can be written.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod additions;
 pub mod cgroup;
@@ -35,6 +37,7 @@ pub mod device_cgroup;
 pub mod error;
 pub mod hooks;
 pub mod id;
+mod id_list;
 pub mod inject;
 pub mod keyring;
 pub mod lifecycle;

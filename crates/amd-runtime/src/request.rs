@@ -44,10 +44,7 @@ fn of_env<'a>(env: impl Iterator<Item = &'a str>, settings: &Gpus) -> Option<Req
         if key == VISIBLE_DEVICES {
             visible = Some(value);
         } else if let Some(kind) = key.strip_prefix(SWARM_RESOURCE)
-            && settings
-                .resource_kinds
-                .iter()
-                .any(|k| kind.starts_with(k.as_str()))
+            && settings.resource_kinds.iter().any(|of| of.covers(kind))
         {
             reserved.push(value);
         }

@@ -179,6 +179,25 @@ fn a_lack_of_memory_is_an_event() {
 }
 
 #[test]
+fn between_two_events_can_be_any_time_that_go_knows() {
+    let Some(host) = host(Cgroups::V1) else {
+        return;
+    };
+    let runtime = Runtime::under_test(&host);
+    runtime.up(&Bundle::new(&host, ID, sleeper()));
+    let all = ["2562047h", "1m30s", "100us"];
+    let all = all.map(|interval| Events::start(&host, &runtime, &["--interval", interval]));
+    let message = runtime
+        .call(&["events", "--interval", "2562048h", ID])
+        .fails(1);
+    assert!(message.contains("invalid duration"), "{message}");
+    runtime.kill(ID, "KILL").ok();
+    for mut events in all {
+        assert_eq!(events.code(), Some(0));
+    }
+}
+
+#[test]
 fn events_need_a_container_that_runs_and_a_time_between_two() {
     let Some(host) = host(Cgroups::V1) else {
         return;

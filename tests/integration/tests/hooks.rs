@@ -127,6 +127,37 @@ fn a_hook_that_names_no_environment_has_none_but_in_the_container_its_programs()
     }
 }
 
+#[test]
+fn hooks_have_no_files_but_their_standard_streams() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host);
+    let points = [
+        ("prestart", SEEN),
+        ("createRuntime", SEEN),
+        ("createContainer", SEEN),
+        ("startContainer", "/out"),
+        ("poststart", SEEN),
+        ("poststop", SEEN),
+    ];
+    let mut spec = Spec::docker().args(&["true"]);
+    for (point, dir) in points {
+        // The last is the directory that is listed.
+        let script = format!("ls /proc/self/fd > {dir}/{point}");
+        let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", script]});
+        spec = spec.push(&format!("/hooks/{point}"), hook);
+    }
+    let bundle = Bundle::new(&host, ID, spec);
+    runtime.run(&bundle).ok();
+    for (point, dir) in points {
+        let path = match dir {
+            SEEN => format!("{SEEN}/{point}").into(),
+            dir => bundle.in_rootfs(dir).join(point),
+        };
+        let files = host.inside(|| fs::read_to_string(path)).unwrap().unwrap();
+        assert_eq!(files, "0\n1\n2\n3\n", "{point}");
+    }
+}
+
 /// Kubernetes allows 256 KiB of annotations, and execve(2) 128 KiB of a variable.
 #[test]
 fn hooks_can_be_told_more_than_a_variable_can_hold() {

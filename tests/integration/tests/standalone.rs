@@ -10,6 +10,8 @@ mod gpus;
 mod leftovers;
 #[path = "standalone/lifecycle.rs"]
 mod lifecycle;
+#[path = "standalone/places.rs"]
+mod places;
 #[path = "standalone/signals.rs"]
 mod signals;
 

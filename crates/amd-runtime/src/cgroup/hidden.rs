@@ -201,9 +201,9 @@ impl Hidden {
     }
 
     /// Its descriptors, of which a process that is forked meanwhile has copies.
-    pub fn descriptors(&self) -> [RawFd; 3] {
-        let [home, dir] = self.stay.descriptors();
-        [home, dir, self.root()]
+    pub fn descriptors(&self) -> [RawFd; 4] {
+        let [home, home_root, dir] = self.stay.descriptors();
+        [home, home_root, dir, self.root()]
     }
 }
 

@@ -76,7 +76,7 @@ fn containers(context: &Context) -> Result<Vec<ContainerState>> {
             // Deleted meanwhile.
             Err(Error::State(StateError::NotExist { .. })) => {}
             // One that cannot be read does not hide the others.
-            Err(err) => eprintln!("load container {id}: {}", chain(&err)),
+            Err(err) => super::say(&format!("load container {id}: {}", chain(&err))),
         }
     }
     Ok(containers)

@@ -27,6 +27,7 @@ mod start;
 mod state;
 mod update;
 
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -91,14 +92,22 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// Prints `text` and a line feed to standard output.
 fn out(text: &str) -> Result<()> {
-    use std::io::Write as _;
-    Ok(writeln!(std::io::stdout(), "{text}")?)
+    Ok(writeln!(io::stdout(), "{text}")?)
+}
+
+/// Prints `text` and a line feed to standard error. Where that cannot be, there is nowhere to say
+/// so, and the command goes on.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Runs the command. `logs` gets those that are opened for it.
 fn execute(cli: Cli, logs: &mut Vec<Log>) -> Result<ExitCode> {
     let global = &cli.global;
     let root = global.root.clone().unwrap_or_else(default_root);
+    // To build a container, the working directory is changed.
+    let root = std::path::absolute(&root)
+        .with_context(|| format!("cannot make the root {root:?} an absolute path"))?;
     if let Some(preserved) = cli.command.preserved_fds() {
         // Before anything is opened here.
         let preserved = u32::from(preserved) + descriptors::listen_fds();
@@ -142,7 +151,7 @@ fn execute(cli: Cli, logs: &mut Vec<Log>) -> Result<ExitCode> {
 fn load_settings(command: &Command, global: &Global) -> Result<Settings> {
     match Settings::load(global.config.as_deref()) {
         Err(err) if !command.grants_gpus() => {
-            eprintln!("{}", crate::chain(&err));
+            say(&crate::chain(&err));
             Ok(Settings::default())
         }
         settings => Ok(settings?),

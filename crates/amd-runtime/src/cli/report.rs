@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use super::logging::Log;
+use super::say;
 use crate::{Error, chain};
 
 /// A failed command: which one, and why.
@@ -41,9 +42,9 @@ impl Failure {
         for log in logs {
             log.error(&self.to_string());
         }
-        eprintln!("error: {}", self.message);
+        say(&format!("error: {}", self.message));
         if let Some(hint) = &self.hint {
-            eprintln!("hint: {hint}");
+            say(&format!("hint: {hint}"));
         }
     }
 }

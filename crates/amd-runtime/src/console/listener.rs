@@ -1,8 +1,8 @@
 //! The socket over which a container sends the master of its pseudo-terminal.
 
 use std::fs::{self, File};
-use std::io::{self, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,10 +10,13 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use nix::unistd::isatty;
 
 use super::{ConsoleError, Result};
+use crate::process::receive_all;
+
+/// What comes with a terminal, the name of a device, is not longer.
+const LONGEST_TEXT: usize = 4096;
 
 /// Listens for one terminal, as `runc --console-socket` has its callers do: one
 /// message with one file descriptor (`SCM_RIGHTS`); its text does not matter.
@@ -112,32 +115,9 @@ fn readable(fd: BorrowedFd<'_>, deadline: Instant) -> io::Result<bool> {
 }
 
 /// The one descriptor in the next message.
-#[allow(unsafe_code)]
 fn receive_fd(stream: &UnixStream) -> Result<OwnedFd> {
-    let mut text = [0; 4096];
-    let mut iov = [IoSliceMut::new(&mut text)];
-    let mut control = nix::cmsg_space!([RawFd; 4]);
-    let message = recvmsg::<()>(
-        stream.as_raw_fd(),
-        &mut iov,
-        Some(&mut control),
-        MsgFlags::MSG_CMSG_CLOEXEC,
-    )
-    .map_err(|error| ConsoleError::Receive(error.into()))?;
-    let mut fds: Vec<OwnedFd> = Vec::new();
-    for control in message
-        .cmsgs()
-        .map_err(|error| ConsoleError::Receive(error.into()))?
-    {
-        if let ControlMessageOwned::ScmRights(received) = control {
-            // SAFETY: the kernel just made these descriptors for us; each is owned once.
-            fds.extend(
-                received
-                    .into_iter()
-                    .map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }),
-            );
-        }
-    }
+    let received = receive_all(stream.as_fd(), LONGEST_TEXT);
+    let (_, mut fds) = received.map_err(|errno| ConsoleError::Receive(errno.into()))?;
     match (fds.pop(), fds.is_empty()) {
         (Some(fd), true) => Ok(fd),
         (None, _) => Err(ConsoleError::NotATerminal("no descriptor")),

@@ -2,14 +2,15 @@
 //!
 //! They are due at a point inside libcontainer's build. It is told one hook for each
 //! place: this program, with the number of an open file that holds the real hooks. The program
-//! runs them (`run_if_asked`), and writes what went wrong where the build looks for causes.
+//! runs them (`run_if_asked`), and writes what went wrong where the build looks for causes. All
+//! that is forked meanwhile has the file, and nobody can write to it any more.
 
 use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, RawFd};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, SealFlag, fcntl};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::getppid;
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 
 use super::{Hook, HookState, Hooks, When, run};
 use crate::lifecycle::causes;
+use crate::process::descriptors;
 use crate::reentry;
 
 /// The variable that holds the number of a file with a [`Batch`]: of a batch itself, annotations
@@ -98,10 +100,7 @@ pub fn told(
             home,
             report: report.as_raw_fd(),
         };
-        // Without MFD_CLOEXEC: the runner inherits it.
-        let mut file =
-            File::from(memfd_create(c"hooks", MFdFlags::empty()).map_err(io::Error::from)?);
-        file.write_all(&serde_json::to_vec(&batch).map_err(io::Error::from)?)?;
+        let file = write_batch(&batch)?;
         let number = file.as_raw_fd();
         batches.push(file);
         io::Result::Ok(json!([{
@@ -122,9 +121,9 @@ pub fn told(
     if !reentry::is_ready() {
         return Err(HandOverError::NotReady);
     }
-    let close_on_exec = FcntlArg::F_SETFD(FdFlag::empty());
+    let inheritable = FcntlArg::F_SETFD(FdFlag::empty());
     // An error of a descriptor that is open is none that could happen.
-    let _ = fcntl(report, close_on_exec);
+    let _ = fcntl(report, inheritable);
     Ok(Told {
         hooks: json!({"createRuntime": create_runtime, "createContainer": create_container}),
         _batches: batches,
@@ -159,10 +158,22 @@ pub(crate) fn run_if_asked() -> Option<i32> {
 fn inherited(number: RawFd) -> File {
     #[allow(unsafe_code)]
     // SAFETY: inherited for this purpose, and owned by nobody else in this new process.
-    let file = unsafe { File::from_raw_fd(number) };
-    // Not the hooks' business.
-    let _ = fcntl(&file, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
-    file
+    unsafe {
+        File::from_raw_fd(number)
+    }
+}
+
+/// A file with `batch` that the runner inherits, and that stays as it is.
+fn write_batch(batch: &Batch) -> io::Result<File> {
+    // Without MFD_CLOEXEC.
+    let mut file = File::from(memfd_create(c"hooks", MFdFlags::MFD_ALLOW_SEALING)?);
+    file.write_all(&serde_json::to_vec(batch)?)?;
+    let seals = SealFlag::F_SEAL_WRITE
+        | SealFlag::F_SEAL_GROW
+        | SealFlag::F_SEAL_SHRINK
+        | SealFlag::F_SEAL_SEAL;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
+    Ok(file)
 }
 
 fn read_batch(number: RawFd) -> io::Result<Batch> {
@@ -179,6 +190,8 @@ fn go_home(number: RawFd) -> io::Result<()> {
 }
 
 fn run_batch(batch: Batch) -> Result<(), String> {
+    // Neither the files of this runner nor those of the other are the hooks' business.
+    descriptors::close_on_exec().map_err(|err| format!("cannot close descriptors: {err}"))?;
     // libcontainer's state, of which only the pid is news.
     let told: Value = serde_json::from_reader(io::stdin())
         .map_err(|err| format!("the state of the container: {err}"))?;

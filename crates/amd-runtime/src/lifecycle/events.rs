@@ -37,12 +37,16 @@ impl Watch {
     /// # Errors
     /// Where poll(2) or a counter of the kernel fails.
     pub fn next(&mut self, patience: Duration) -> Result<Notice> {
-        let deadline = Instant::now() + patience;
+        // None where that is beyond the end of time.
+        let deadline = Instant::now().checked_add(patience);
+        let left = || {
+            let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
+            left.unwrap_or(Duration::MAX)
+        };
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
             // A little more, or the last fraction of a millisecond would be a busy loop.
-            let timeout =
-                PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+            let timeout = left().saturating_add(Duration::from_millis(1));
+            let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
             let mut fds = vec![PollFd::new(self.init.as_fd(), PollFlags::POLLIN)];
             fds.extend(self.oom.as_ref().map(|oom| {
                 let (fd, flags) = oom.poll();
@@ -63,7 +67,7 @@ impl Watch {
             if ready[0] {
                 return Ok(Notice::Stopped);
             }
-            if Instant::now() >= deadline {
+            if left().is_zero() {
                 return Ok(Notice::Nothing);
             }
         }

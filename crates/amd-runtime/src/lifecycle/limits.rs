@@ -64,10 +64,11 @@ const SECTIONS: [(&str, &[&str]); 9] = [
 ];
 
 impl Limits {
-    /// The limits of a JSON text, as `update --resources` reads it.
+    /// The limits of a JSON text, as `update --resources` reads it. What this runtime does not know
+    /// is left out, with a warning: a newer engine may know more.
     ///
     /// # Errors
-    /// Where it is no JSON object, or names something that this runtime does not know.
+    /// Where it is no JSON object.
     pub fn from_json(text: &[u8]) -> Result<Self> {
         let field = |message: String| Error::from(SpecError::Field(message));
         let value: Value = serde_json::from_slice(text)
@@ -75,24 +76,27 @@ impl Limits {
         let Value::Object(named) = value else {
             return Err(field("resources must be a JSON object".into()));
         };
-        let unknown = |key: &str| field(format!("cannot update {key}: no such limit is known"));
+        let unknown = |key: &str| tracing::warn!("{key} is not updated: no such limit is known");
         let mut limits = Self::default();
         for (key, value) in named {
             let section = SECTIONS
                 .iter()
                 .find(|(name, _)| name.eq_ignore_ascii_case(&key));
             let Some((name, keys)) = section else {
-                return Err(unknown(&key));
+                unknown(&key);
+                continue;
             };
             let value = match value {
                 Value::Object(fields) if !keys.is_empty() => fields
                     .into_iter()
-                    .map(|(field, value)| {
+                    .filter_map(|(field, value)| {
                         let known = keys.iter().find(|name| name.eq_ignore_ascii_case(&field));
-                        let known = known.ok_or_else(|| unknown(&format!("{name}.{field}")))?;
-                        Ok(((*known).to_owned(), value))
+                        if known.is_none() {
+                            unknown(&format!("{name}.{field}"));
+                        }
+                        Some(((*known?).to_owned(), value))
                     })
-                    .collect::<Result<_>>()?,
+                    .collect(),
                 other => other,
             };
             if *name != "devices" {
@@ -173,13 +177,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_an_error() {
-        for text in [
-            &br#"{"ramdisk": {"a": 1}}"#[..],
-            br#"{"memory": {"limmit": 1}}"#,
-            b"[]",
-            b"{",
-        ] {
+    fn what_is_not_known_is_left_out() {
+        let limits = Limits::from_json(
+            br#"{"ramdisk": {"a": 1}, "memory": {"limmit": 1, "limit": 2}, "new": 5}"#,
+        );
+        assert_eq!(
+            limits.unwrap().0,
+            *json!({"memory": {"limit": 2}}).as_object().unwrap()
+        );
+    }
+
+    #[test]
+    fn what_is_no_json_object_is_an_error() {
+        for text in [&b"[]"[..], b"{", b""] {
             assert!(Limits::from_json(text).is_err());
         }
     }

@@ -36,16 +36,20 @@ pub fn bring_up(spec: &Value, pid: i32) -> Result<()> {
             });
         }
     };
-    // Only a thread of its own can be in another network namespace.
-    let done = thread::spawn(move || {
+    bring_up_in(namespace).map_err(Error::system(
+        "cannot bring up the container's loopback device",
+    ))
+}
+
+/// Only a thread of its own can be in another network namespace.
+fn bring_up_in(namespace: File) -> io::Result<()> {
+    // An error where the kernel gives none: `thread::spawn` panics.
+    let done = thread::Builder::new().spawn(move || {
         setns(namespace, CloneFlags::CLONE_NEWNET)?;
         set_up("lo")
-    });
+    })?;
     done.join()
         .unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))
-        .map_err(Error::system(
-            "cannot bring up the container's loopback device",
-        ))
 }
 
 /// Sets `IFF_UP` (netdevice(7)) on a device of this thread's network namespace.

@@ -32,7 +32,7 @@ mod status;
 mod undo;
 mod update;
 
-use std::path::Path;
+use std::path::{Path, absolute};
 
 use discovery::HostRoot;
 
@@ -72,10 +72,12 @@ pub struct Runtime {
 
 impl Runtime {
     /// A runtime that keeps its state below `root`, with default settings, on the fs
-    /// cgroup driver.
+    /// cgroup driver. A relative `root` is one of the working directory of now.
     pub fn new(root: impl AsRef<Path>) -> Self {
+        let root = root.as_ref();
         Self {
-            root: StateRoot::new(root.as_ref()),
+            // Where that is not to be had, the path is as good as any.
+            root: StateRoot::new(absolute(root).unwrap_or_else(|_| root.to_owned())),
             host: HostRoot::system(),
             settings: Settings::default(),
             systemd_cgroup: false,
@@ -148,4 +150,16 @@ fn write_pid(file: Option<&Path>, process: ProcessRef) -> Result<()> {
         path: path.to_owned(),
         source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_root_is_one_of_the_directory_that_the_runtime_was_made_in() {
+        let here = std::env::current_dir().unwrap();
+        let runtime = Runtime::new("state");
+        assert_eq!(runtime.root.path(), here.join("state"));
+    }
 }

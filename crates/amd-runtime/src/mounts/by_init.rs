@@ -10,7 +10,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::{Mode, SFlag, umask};
 use nix::sys::statfs::statfs;
-use nix::unistd::{chdir, chroot, fchdir, pivot_root};
+use nix::unistd::{chdir, fchdir, pivot_root};
 
 use super::enter::inside;
 use super::error::{Result, Step, at};
@@ -31,6 +31,7 @@ use super::plan::Plan;
 use super::protect;
 use super::root::Root;
 use super::sources::Sources;
+use crate::mount_namespace::make_root;
 use crate::path_fd;
 use crate::state::{ProcessRef, write_atomically};
 
@@ -91,13 +92,10 @@ impl ByInit {
     /// # Errors
     /// Where it may not.
     pub fn leave_told(&self, host: RawFd) -> Result<()> {
-        let back = || "go back to the host's root directory".to_owned();
-        // SAFETY: numbers only; the value that owns it is the runtime's.
+        // SAFETY: open until this returns; the value that owns it is the runtime's.
         #[allow(unsafe_code)]
-        if unsafe { libc::fchdir(host) } != 0 {
-            return Err(io::Error::last_os_error()).step(back);
-        }
-        chroot(".").step(back)
+        let host = unsafe { BorrowedFd::borrow_raw(host) };
+        make_root(host).step(|| "go back to the host's root directory".to_owned())
     }
 
     /// Makes it the root directory of this process, in a mount namespace of its own.

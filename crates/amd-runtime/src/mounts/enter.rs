@@ -20,7 +20,7 @@ use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Gid, Pid, Uid, chroot, fchdir, fork, getppid, setresgid, setresuid};
+use nix::unistd::{ForkResult, Gid, Pid, Uid, fork, getppid, setresgid, setresuid};
 use serde::Deserialize;
 
 use super::attach::{Mounter, propagate};
@@ -30,6 +30,7 @@ use super::root::Root;
 use super::sources::{self, Sources};
 use super::{devices, handover, no_pivot, protect};
 use crate::error::chain;
+use crate::mount_namespace::make_root;
 use crate::path_fd;
 use crate::state::{ProcessRef, write_atomically};
 
@@ -46,7 +47,7 @@ pub fn main(plan: &str, failure: &str) -> u8 {
     let failure = match open_of_parent(failure, true) {
         Ok(file) => file,
         Err(error) => {
-            eprintln!("cannot make the root filesystem: {error}");
+            let _ = writeln!(io::stderr(), "cannot make the root filesystem: {error}");
             return 1;
         }
     };
@@ -158,8 +159,7 @@ fn enter_mounts(process: &OwnedFd, init: Pid, plan: &Plan) -> io::Result<()> {
     let root = path_fd::find(format!("/proc/{init}/root").as_str(), OFlag::O_DIRECTORY)?;
     let kinds = libc::CLONE_NEWNS | (plan.namespaces & libc::CLONE_NEWPID);
     setns(process, CloneFlags::from_bits_truncate(kinds))?;
-    fchdir(&root)?;
-    Ok(chroot(".")?)
+    Ok(make_root(&root)?)
 }
 
 /// Enters all other namespaces that mounts depend on, as the container's root.

@@ -8,17 +8,14 @@
 //! host has (mount_namespaces(7)), and a copy of a locked mount is locked, too.
 
 use std::fs::{self, File};
-use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg,
-    sendmsg, socketpair,
-};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, fork, pause};
 use serde::{Deserialize, Serialize};
@@ -28,6 +25,7 @@ use super::node_server;
 use super::plan::{Device, IdMap};
 use crate::error::chain;
 use crate::mount_api::{self, MountAttr, c_path};
+use crate::process;
 
 /// What a request or an answer can be long.
 const LIMIT: usize = 64 * 1024;
@@ -137,7 +135,7 @@ impl SourceServer {
                     .step(|| at("make device node", &device.path)),
             };
             match made {
-                Ok(tree) => send(self.0.as_fd(), b"+", Some(tree.as_raw_fd()))?,
+                Ok(tree) => send(self.0.as_fd(), b"+", Some(tree.as_fd()))?,
                 Err(error) => send(self.0.as_fd(), chain(&error).as_bytes(), None)?,
             }
         }
@@ -213,44 +211,13 @@ fn mapped(child: Pid, socket: BorrowedFd<'_>, uids: &str, gids: &str) -> io::Res
     File::open(proc.join("ns/user"))
 }
 
-fn send(socket: BorrowedFd<'_>, bytes: &[u8], fd: Option<RawFd>) -> io::Result<()> {
-    let fds: Vec<RawFd> = fd.into_iter().collect();
-    let rights = [ControlMessage::ScmRights(&fds)];
-    let control = if fds.is_empty() { &[][..] } else { &rights };
+fn send(socket: BorrowedFd<'_>, bytes: &[u8], fd: Option<BorrowedFd<'_>>) -> io::Result<()> {
     let bytes = bytes.get(..LIMIT).unwrap_or(bytes);
-    let slices = [IoSlice::new(bytes)];
-    sendmsg::<()>(
-        socket.as_raw_fd(),
-        &slices,
-        control,
-        MsgFlags::MSG_NOSIGNAL,
-        None,
-    )?;
+    process::send(socket, bytes, fd)?;
     Ok(())
 }
 
 /// The next message; an empty one when the other end is closed.
 fn receive(socket: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
-    let mut bytes = vec![0; LIMIT];
-    let mut control = nix::cmsg_space!(RawFd);
-    let (length, fd) = {
-        let mut slices = [IoSliceMut::new(&mut bytes)];
-        let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-        let message = loop {
-            match recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut control), flags) {
-                Err(Errno::EINTR) => {}
-                received => break received?,
-            }
-        };
-        let mut fds = message.cmsgs()?.flat_map(|control| match control {
-            ControlMessageOwned::ScmRights(fds) => fds,
-            _ => Vec::new(),
-        });
-        (message.bytes, fds.next())
-    };
-    bytes.truncate(length);
-    // SAFETY: the kernel has just made it for this process.
-    #[allow(unsafe_code)]
-    let fd = fd.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
-    Ok((bytes, fd))
+    Ok(process::receive(socket, LIMIT)?)
 }

@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 use serde_json::Value;
 
-use super::id_list::IdList;
+use crate::id_list::IdList;
 use crate::spec::SpecError;
 
 /// The CPUs on which an executed process starts, and those on which it goes on.
@@ -26,7 +26,7 @@ impl Affinity {
                 .as_str()
                 .unwrap_or_default();
             let parsed = IdList::parse(text).map_err(|why| {
-                SpecError::Field(format!("bad CPUAffinity.{field} {text:?}: {why}"))
+                SpecError::Field(format!("invalid execCPUAffinity.{field} {text:?}: {why}"))
             })?;
             Ok((!parsed.is_empty()).then_some(parsed))
         };

@@ -78,8 +78,21 @@ pub fn listen_fds() -> u32 {
 
 /// Lets everything but the standard streams close at the next execve(2).
 pub fn close_on_exec() -> nix::Result<()> {
-    close_range(FIRST as u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
-        .map_err(|err| err.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
+    let done = close_range(FIRST as u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+    match done.map_err(|err| err.raw_os_error().map_or(Errno::EIO, Errno::from_raw)) {
+        // Before Linux 5.11 it can only close.
+        Err(Errno::EINVAL) => {
+            for fd in FIRST..=highest() {
+                #[allow(unsafe_code)]
+                // SAFETY: takes numbers; a descriptor that is not open is an error without effect.
+                unsafe {
+                    libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC);
+                }
+            }
+            Ok(())
+        }
+        done => done,
+    }
 }
 
 /// Closes everything but the standard streams, the `preserved` descriptors after them,

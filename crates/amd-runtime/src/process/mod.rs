@@ -6,7 +6,7 @@
 //! the program. How a process gets into the namespaces is libcontainer's part for the
 //! [`Init`], and this module's for [`exec`].
 
-mod affinity;
+pub(crate) mod affinity;
 mod attributes;
 pub mod capabilities;
 mod cwd;
@@ -15,7 +15,6 @@ mod early_filter;
 mod environment;
 mod error;
 pub mod exec;
-mod id_list;
 mod init;
 mod lookup;
 pub(crate) mod passwd;
@@ -37,4 +36,4 @@ pub use init::{Init, told};
 pub use plan::{Plan, in_user_namespace, typed_spec};
 pub use rlimits::set_limits;
 pub use scheduling::{Scheduling, reset_affinity_of_init};
-pub use socket::{connect, connect_to, receive, send_fd, send_to};
+pub use socket::{connect, connect_to, receive, receive_all, send, send_fd, send_to};

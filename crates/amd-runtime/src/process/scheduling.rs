@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::ProcessError;
 use super::affinity::{set_affinity, warn_of};
-use super::id_list::IdList;
+use crate::id_list::IdList;
 use crate::spec::SpecError;
 
 /// What a process asks of the scheduler and the memory allocator.
@@ -231,6 +231,14 @@ fn set_io_priority(value: i32) -> nix::Result<()> {
     // SAFETY: takes numbers.
     let result = unsafe { libc::syscall(libc::SYS_ioprio_set, PROCESS, 0, value) };
     Errno::result(result).map(drop)
+}
+
+/// Checks `linux.memoryPolicy` as runc's validator of configurations does.
+///
+/// # Errors
+/// Where the mode or a flag does not exist, or the nodes do not go with the mode.
+pub fn check_memory_policy(policy: &Value) -> Result<(), SpecError> {
+    MemoryPolicy::parse(policy).map(drop)
 }
 
 /// The NUMA memory policy of set_mempolicy(2).

@@ -3,11 +3,12 @@
 
 use std::ffi::OsStr;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 
 use nix::cmsg_space;
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, recvmsg, sendmsg};
 
@@ -68,15 +69,27 @@ fn short(path: &Path) -> io::Result<(OwnedFd, PathBuf)> {
 /// # Errors
 /// As sendmsg(2).
 pub fn send_fd(socket: BorrowedFd<'_>, message: &[u8], fd: BorrowedFd<'_>) -> nix::Result<()> {
-    let fds = [fd.as_raw_fd()];
+    send(socket, message, Some(fd)).map(drop)
+}
+
+/// Sends `message`, with a descriptor if there is one, in one call; how much of it went.
+///
+/// # Errors
+/// As sendmsg(2).
+pub fn send(
+    socket: BorrowedFd<'_>,
+    message: &[u8],
+    fd: Option<BorrowedFd<'_>>,
+) -> nix::Result<usize> {
+    let fd = fd.map(|fd| [fd.as_raw_fd()]);
+    let rights = fd.as_ref().map(|fd| ControlMessage::ScmRights(fd));
     sendmsg::<UnixAddr>(
         socket.as_raw_fd(),
         &[IoSlice::new(message)],
-        &[ControlMessage::ScmRights(&fds)],
+        rights.as_slice(),
         MsgFlags::MSG_NOSIGNAL,
         None,
     )
-    .map(drop)
 }
 
 /// Receives up to `limit` bytes, and the descriptor that came with them, if one did. No
@@ -85,25 +98,37 @@ pub fn send_fd(socket: BorrowedFd<'_>, message: &[u8], fd: BorrowedFd<'_>) -> ni
 /// # Errors
 /// As recvmsg(2).
 pub fn receive(socket: BorrowedFd<'_>, limit: usize) -> nix::Result<(Vec<u8>, Option<OwnedFd>)> {
+    let (bytes, fds) = receive_all(socket, limit)?;
+    Ok((bytes, fds.into_iter().next()))
+}
+
+/// As [`receive`], with all descriptors that came, four at most; closed at execve(2).
+///
+/// # Errors
+/// As recvmsg(2).
+pub fn receive_all(socket: BorrowedFd<'_>, limit: usize) -> nix::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let mut bytes = vec![0; limit];
-    let mut space = cmsg_space!([std::os::fd::RawFd; 1]);
+    let mut space = cmsg_space!([RawFd; 4]);
     let mut parts = [IoSliceMut::new(&mut bytes)];
     let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let received = recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
+    let received = loop {
+        match recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags) {
+            Err(Errno::EINTR) => {}
+            received => break received?,
+        }
+    };
     let len = received.bytes;
-    let mut fd = None;
+    let mut fds = Vec::new();
     for message in received.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(fds) = message {
-            for raw in fds {
-                #[allow(unsafe_code)]
-                // SAFETY: the kernel has just made it for this process.
-                let owned = unsafe { OwnedFd::from_raw_fd(raw) };
-                fd.get_or_insert(owned);
-            }
+        if let ControlMessageOwned::ScmRights(received) = message {
+            #[allow(unsafe_code)]
+            // SAFETY: the kernel has just made them for this process.
+            let owned = |fd| unsafe { OwnedFd::from_raw_fd(fd) };
+            fds.extend(received.into_iter().map(owned));
         }
     }
     bytes.truncate(len);
-    Ok((bytes, fd))
+    Ok((bytes, fds))
 }
 
 #[cfg(test)]

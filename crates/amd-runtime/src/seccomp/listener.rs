@@ -1,19 +1,18 @@
 //! The seccomp agent: who decides about calls with `SCMP_ACT_NOTIFY` (config-linux.md,
 //! "The Container Process State").
 
-use std::io::{self, IoSlice};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use nix::sys::socket::{
-    self, AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, socket,
-};
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, socket};
 use serde_json::{Value, json};
 
 use super::SeccompError;
 use super::filter::Listener;
+use crate::process::send;
 
 /// A connection to the agent, opened before there is anything to send: a container whose
 /// agent is not there does not start.
@@ -44,16 +43,8 @@ impl Agent {
     /// Where the agent is gone.
     pub fn send(self, fd: BorrowedFd<'_>, pid: i32, state: &Value) -> Result<(), SeccompError> {
         let message = process_state(pid, &self.metadata, state).to_string();
-        let fds = [fd.as_raw_fd()];
-        let sent = sendmsg::<UnixAddr>(
-            self.socket.as_raw_fd(),
-            &[IoSlice::new(message.as_bytes())],
-            &[ControlMessage::ScmRights(&fds)],
-            MsgFlags::MSG_NOSIGNAL,
-            None,
-        )
-        .map_err(io::Error::from);
-        let whole = sent.and_then(|len| {
+        let sent = send(self.socket.as_fd(), message.as_bytes(), Some(fd));
+        let whole = sent.map_err(io::Error::from).and_then(|len| {
             if len == message.len() {
                 Ok(())
             } else {

@@ -8,15 +8,17 @@
 //! A command that can hang for reasons that are not its own, as in a hook or in an image's files,
 //! signs the lock: [`Lock::sign`]. Who has to get past it can then tell whom to end.
 //!
-//! Record locks do not exclude threads of one process from each other, which an
-//! embedding program can have; [`IN_PROCESS`] does.
+//! Record locks do not exclude threads of one process from each other, which an embedding program
+//! can have, and closing any descriptor of the file lets go of them all. So a process opens the
+//! file once, and [`IN_PROCESS`] counts who in it holds the lock.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -24,7 +26,25 @@ use nix::fcntl::{FcntlArg, fcntl};
 
 use super::{ProcessRef, read_regular};
 
-static IN_PROCESS: LazyLock<Mutex<HashSet<PathBuf>>> = LazyLock::new(Mutex::default);
+/// The locks that this process holds.
+static IN_PROCESS: LazyLock<Mutex<HashMap<PathBuf, Held>>> = LazyLock::new(Mutex::default);
+
+fn in_process() -> MutexGuard<'static, HashMap<PathBuf, Held>> {
+    IN_PROCESS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A lock that this process holds.
+#[derive(Debug)]
+struct Held {
+    kind: LockKind,
+    /// How many [`Lock`]s there are of it.
+    holders: usize,
+    // Closing it releases the record lock.
+    file: File,
+}
+
+/// Length of a signature.
+const SIGNATURE: u64 = 32;
 
 /// First pause between two attempts; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
@@ -43,9 +63,6 @@ pub enum LockKind {
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
-    kind: LockKind,
-    // Closing the file releases the record lock.
-    file: File,
 }
 
 /// Why a lock was not taken.
@@ -102,12 +119,12 @@ impl Lock {
     }
 
     fn attempt(path: &Path, kind: LockKind, create: bool) -> Result<Self, LockError> {
-        let mut in_process = IN_PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
-        if in_process.contains(path) {
-            return Err(LockError::Held {
-                holder: std::process::id() as i32,
-            });
-        }
+        // Held on to, so that no other thread closes the file, or opens it, meanwhile.
+        let mut in_process = in_process();
+        let entry = match in_process.entry(path.to_owned()) {
+            Entry::Vacant(entry) => entry,
+            Entry::Occupied(mut held) => return Self::join(held.get_mut(), path, kind),
+        };
         let file = fs::OpenOptions::new()
             .read(true)
             .write(true)
@@ -131,13 +148,26 @@ impl Lock {
         if file.metadata().map_err(LockError::Io)?.nlink() == 0 {
             return Err(LockError::Gone);
         }
-        if kind == LockKind::Exclusive {
-            in_process.insert(path.to_owned());
-        }
+        entry.insert(Held {
+            kind,
+            holders: 1,
+            file,
+        });
         Ok(Self {
             path: path.to_owned(),
-            kind,
-            file,
+        })
+    }
+
+    /// Holds what another thread of this process holds.
+    fn join(held: &mut Held, path: &Path, kind: LockKind) -> Result<Self, LockError> {
+        if (held.kind, kind) != (LockKind::Shared, LockKind::Shared) {
+            return Err(LockError::Held {
+                holder: std::process::id() as i32,
+            });
+        }
+        held.holders += 1;
+        Ok(Self {
+            path: path.to_owned(),
         })
     }
 
@@ -148,12 +178,18 @@ impl Lock {
     pub fn sign(&self, holder: ProcessRef) -> io::Result<()> {
         // In one write(2), padded to one length: a reader finds a whole signature or an older one.
         let line = format!("{:>10} {:>20}\n", holder.pid, holder.start_time);
-        self.file.write_all_at(line.as_bytes(), 0)
+        match in_process().get(&self.path) {
+            Some(held) => held.file.write_all_at(line.as_bytes(), 0),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
     }
 
     /// Who signed the lock at `path` last, whether or not he still holds it.
     pub fn signed_by(path: &Path) -> Option<ProcessRef> {
-        let text = read_regular(path).ok()?;
+        let text = match in_process().get(path) {
+            Some(held) => read_signature(&held.file).ok()?,
+            None => read_regular(path).ok()?,
+        };
         let text = String::from_utf8(text).ok()?;
         let (pid, start_time) = text.trim().split_once(' ')?;
         Some(ProcessRef {
@@ -165,11 +201,21 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        if self.kind == LockKind::Exclusive {
-            let mut in_process = IN_PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
-            in_process.remove(&self.path);
+        let mut in_process = in_process();
+        if let Some(held) = in_process.get_mut(&self.path) {
+            held.holders -= 1;
+            if held.holders == 0 {
+                in_process.remove(&self.path);
+            }
         }
     }
+}
+
+/// The signature, by the descriptor that is there.
+fn read_signature(file: &File) -> io::Result<Vec<u8>> {
+    let mut text = vec![0; file.metadata()?.len().min(SIGNATURE) as usize];
+    file.read_exact_at(&mut text, 0)?;
+    Ok(text)
 }
 
 fn lock_file(file: &File, kind: LockKind) -> Result<(), LockError> {
@@ -224,6 +270,59 @@ mod tests {
         drop((one, other));
         let _exclusive = Lock::take(&path, LockKind::Exclusive, Duration::ZERO).unwrap();
         assert!(matches!(shared(), Err(LockError::Held { .. })));
+    }
+
+    /// Takes the lock in another process, and tells whether that was possible.
+    fn is_free_for_another_process(path: &Path) -> bool {
+        let script = "import fcntl,sys\n\
+                      fcntl.lockf(open(sys.argv[1],'r+'),fcntl.LOCK_EX|fcntl.LOCK_NB)";
+        let tried = std::process::Command::new("python3")
+            .args(["-c", script])
+            .arg(path)
+            .stderr(std::process::Stdio::null())
+            .status();
+        tried.unwrap().success()
+    }
+
+    #[test]
+    fn a_shared_lock_of_one_thread_excludes_an_exclusive_one_of_another() {
+        let tmp = tempfile::tempdir().unwrap();
+        let path = tmp.path().join("lock");
+        let shared = Lock::make(&path, LockKind::Shared, Duration::ZERO).unwrap();
+        let take = |kind| {
+            let path = path.clone();
+            let taken = std::thread::spawn(move || Lock::take(&path, kind, Duration::ZERO));
+            taken.join().unwrap()
+        };
+        let exclusive = take(LockKind::Exclusive);
+        assert!(matches!(exclusive, Err(LockError::Held { .. })));
+        assert!(take(LockKind::Shared).is_ok());
+        drop(shared);
+        assert!(take(LockKind::Exclusive).is_ok());
+    }
+
+    #[test]
+    fn a_lock_is_held_until_the_last_thread_lets_go_whoever_reads_its_file() {
+        if std::process::Command::new("python3")
+            .arg("-V")
+            .output()
+            .is_err()
+        {
+            println!("skipped: no python3 to try the lock");
+            return;
+        }
+        let tmp = tempfile::tempdir().unwrap();
+        let path = tmp.path().join("lock");
+        let one = Lock::make(&path, LockKind::Shared, Duration::ZERO).unwrap();
+        let other = Lock::take(&path, LockKind::Shared, Duration::ZERO).unwrap();
+        drop(one);
+        assert!(!is_free_for_another_process(&path));
+        let own = ProcessRef::own().unwrap();
+        other.sign(own).unwrap();
+        assert_eq!(Lock::signed_by(&path), Some(own));
+        assert!(!is_free_for_another_process(&path));
+        drop(other);
+        assert!(is_free_for_another_process(&path));
     }
 
     #[test]

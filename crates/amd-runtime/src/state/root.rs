@@ -83,15 +83,16 @@ impl StateRoot {
         self.make()?;
         let dir = self.container(id);
         loop {
-            match private_dir(&dir.path, false) {
-                Ok(()) => {}
+            let is_new = match private_dir(&dir.path, false) {
+                Ok(()) => true,
                 Err(StateError::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {
                     if dir.exists() && !dir.is_directory() {
                         return Err(StateError::Exists { id: id.to_string() });
                     }
+                    false
                 }
                 Err(other) => return Err(other),
-            }
+            };
             let lock = match Lock::make(&dir.path.join(LOCK), LockKind::Exclusive, Duration::ZERO) {
                 Ok(lock) => lock,
                 // Removed between mkdir and open, or while we waited: it is free again.
@@ -100,12 +101,19 @@ impl StateRoot {
                     return Err(StateError::Exists { id: id.to_string() });
                 }
                 Err(LockError::Io(source)) => {
+                    // Empty, unless the file was made: then the next create takes it over.
+                    if is_new {
+                        let _ = dir.remove_unless_claimed();
+                    }
                     return Err(StateError::io("cannot lock", &dir.path)(source));
                 }
             };
-            if let Some(own) = ProcessRef::own() {
-                lock.sign(own)
-                    .map_err(StateError::io("cannot write", &dir.path.join(LOCK)))?;
+            if let Err(error) = sign(&lock, &dir.path.join(LOCK)) {
+                // A full disk. What was there before belongs to whoever clears it.
+                if is_new {
+                    let _ = dir.remove();
+                }
+                return Err(error);
             }
             return match dir.record() {
                 Ok(Record {
@@ -119,6 +127,14 @@ impl StateRoot {
                 Err(other) => Err(other),
             };
         }
+    }
+}
+
+/// Says in the lock at `path` that this process holds it.
+fn sign(lock: &Lock, path: &Path) -> Result<(), StateError> {
+    match ProcessRef::own() {
+        Some(own) => lock.sign(own).map_err(StateError::io("cannot write", path)),
+        None => Ok(()),
     }
 }
 

@@ -259,6 +259,37 @@ fn a_container_that_is_not_there_is_an_error_of_every_command() {
 }
 
 #[test]
+fn a_command_that_can_say_nothing_does_what_it_can() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host);
+    let bundle = Bundle::new(&host, "c", Spec::docker().args(&["sleep", "1000"]));
+    runtime.up(&bundle);
+    let wrong = runtime.clone().settings("no-such-setting = 1\n");
+    for (runtime, words, expected) in [
+        (&runtime, &["state", "nobody"][..], 1),
+        (&runtime, &["no-such-command"], 1),
+        (&runtime, &["state", "c"], 1),
+        (&runtime, &["list"], 1),
+        (&runtime, &["events", "--stats", "c"], 1),
+        (&runtime, &["--version"], 0),
+        // What is wrong with the settings is not its business.
+        (&wrong, &["delete", "--force", "c"], 0),
+    ] {
+        let mut command = runtime.command(words);
+        let full = || {
+            std::fs::File::options()
+                .write(true)
+                .open("/dev/full")
+                .unwrap()
+        };
+        command.stdout(full()).stderr(full());
+        let status = host.spawn(&mut command).unwrap().wait().unwrap();
+        assert_eq!(status.code(), Some(expected), "{words:?}: {status}");
+    }
+    assert_eq!(runtime.call(&["list", "-q"]).ok(), "");
+}
+
+#[test]
 fn an_id_in_use_is_refused_and_its_container_goes_on() {
     let Some(host) = host() else { return };
     let runtime = Runtime::under_test(&host);

@@ -158,16 +158,6 @@ fn what_cannot_be_applied_is_an_error() {
         ),
         (
             Cgroups::V1,
-            json!({"ramdisk": {"size": 1}}),
-            "cannot update ramdisk",
-        ),
-        (
-            Cgroups::V1,
-            json!({"memory": {"limmit": 1}}),
-            "cannot update memory.limmit",
-        ),
-        (
-            Cgroups::V1,
             json!({"memory": {"limit": "1"}}),
             "linux.resources.memory.limit",
         ),
@@ -194,6 +184,23 @@ fn what_cannot_be_applied_is_an_error() {
         let stderr = update_from_file(&host, &runtime, &resources).fails(1);
         assert!(stderr.contains(words), "{resources}: {stderr}");
     }
+}
+
+#[test]
+fn a_limit_that_is_not_known_is_left_out_with_a_warning() {
+    let Some(host) = host(Cgroups::V1) else {
+        return;
+    };
+    let runtime = Runtime::under_test(&host);
+    runtime.up(&Bundle::new(&host, ID, sleeper()));
+    let more = json!({"ramdisk": {"size": 1}, "cpu": {"shares": 77, "shards": 1}});
+    let outcome = update_from_file(&host, &runtime, &more);
+    for name in ["ramdisk", "cpu.shards"] {
+        let words = format!("{name} is not updated: no such limit is known");
+        assert!(outcome.stderr.contains(&words), "{outcome}");
+    }
+    outcome.ok();
+    assert_eq!(value(&host, "cpu.shares"), "77");
 }
 
 #[test]

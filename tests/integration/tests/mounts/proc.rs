@@ -100,3 +100,23 @@ fn kernel_parameters_are_written_and_one_that_is_not_there_is_named() {
     let message = refused(&host, with("net.ipv4.no_such", "1"));
     assert!(message.contains("net.ipv4.no_such"), "{message}");
 }
+
+#[test]
+fn a_kernel_parameter_of_the_hosts_network_is_refused_however_the_spec_names_that() {
+    let Some(host) = host() else { return };
+    let read = || std::fs::read_to_string("/proc/sys/net/ipv4/ip_default_ttl");
+    let before = inside(&host, read);
+    for path in [None, Some("/proc/self/ns/net"), Some("/proc/1/ns/net")] {
+        let mut spec =
+            Spec::docker().set("/linux/sysctl", json!({"net.ipv4.ip_default_ttl": "77"}));
+        let mut namespaces = spec.json()["linux"]["namespaces"].clone();
+        let listed = namespaces.as_array_mut().unwrap();
+        listed.retain(|namespace| namespace["type"] != "network");
+        listed.extend(path.map(|path| json!({"type": "network", "path": path})));
+        spec = spec.set("/linux/namespaces", namespaces);
+        let message = refused(&host, spec);
+        let words = "sysctl \"net.ipv4.ip_default_ttl\" not allowed in host network namespace";
+        assert!(message.contains(words), "{path:?}: {message}");
+        assert_eq!(inside(&host, read), before, "{path:?}");
+    }
+}

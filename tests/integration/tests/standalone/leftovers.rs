@@ -11,6 +11,7 @@ use integration::host::SimulatedHost;
 use integration::runtime::Runtime;
 use integration::spec::Spec;
 use integration::traces::Traces;
+use nix::mount::{MsFlags, mount};
 use serde_json::json;
 
 use crate::fixture::{TWO_GPUS, host, sleeper};
@@ -59,6 +60,26 @@ fn nothing_is_left_of_a_container_that_could_not_be_created() {
     let before = traces(&host, &runtime);
     assert_ne!(runtime.create(&bundle).code, 0);
     assert_eq!(Traces::of(&host).beyond(&before), [""; 0]);
+}
+
+#[test]
+fn nothing_is_left_of_a_container_whose_state_finds_no_room() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host);
+    let bundle = Bundle::new(&host, "c", sleeper(Spec::docker().env(TWO_GPUS)));
+    let root = runtime.root();
+    let filler = root.join("filler");
+    let fill = || {
+        fs::create_dir(root)?;
+        let size = Some("size=4096,mode=700");
+        mount(Some("tmpfs"), root, Some("tmpfs"), MsFlags::empty(), size)?;
+        fs::write(&filler, [0; 4096])
+    };
+    host.inside(fill).unwrap().unwrap();
+    let message = runtime.create(&bundle).fails(1);
+    assert!(message.contains("No space left on device"), "{message}");
+    assert_eq!(runtime.call(&["list", "-q"]).ok(), "");
+    assert!(!host.inside(|| root.join("c").exists()).unwrap());
 }
 
 #[test]

@@ -7,6 +7,7 @@ use super::{
     Throttling, huge_page_sizes,
 };
 use crate::cgroup::files::Files;
+use crate::id_list::IdList;
 
 /// `cpuacct.stat` counts in ticks of USER_HZ, which is 100 wherever Linux runs containers.
 const NANOSECONDS_A_TICK: u64 = 10_000_000;
@@ -63,7 +64,11 @@ fn percpu_modes(files: &impl Files) -> (Vec<u64>, Vec<u64>) {
 
 fn cpuset(files: &impl Files) -> Cpuset {
     let number = |key: &str| files.number(&format!("cpuset.{key}")).unwrap_or(0);
-    let list = |key: &str| list(&files.read(&format!("cpuset.{key}")).unwrap_or_default());
+    let list = |key: &str| {
+        let list = files.read(&format!("cpuset.{key}")).unwrap_or_default();
+        let list = IdList::parse(&list).unwrap_or_default();
+        list.ids().collect()
+    };
     let level = files.read("cpuset.sched_relax_domain_level");
     Cpuset {
         cpus: list("cpus"),
@@ -78,15 +83,6 @@ fn cpuset(files: &impl Files) -> Cpuset {
         sched_load_balance: number("sched_load_balance"),
         sched_relax_domain_level: level.and_then(|text| text.parse().ok()).unwrap_or(0),
     }
-}
-
-/// The numbers of a list such as `0-2,7` (Linux, cpuset(7), "List format").
-fn list(text: &str) -> Vec<u16> {
-    let range = |range: &str| {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        Some(first.parse::<u16>().ok()?..=last.parse::<u16>().ok()?)
-    };
-    text.split(',').filter_map(range).flatten().collect()
 }
 
 fn memory(files: &impl Files) -> Memory {

@@ -8,6 +8,7 @@ use crate::cgroup::resources::{Resources, cpu_weight, swap_of};
 use crate::device_cgroup::rule::NodeKind;
 use crate::device_cgroup::table::DeviceRange;
 use crate::device_cgroup::{Access, DeviceTable};
+use crate::id_list::IdList;
 
 /// systemd's infinity.
 const NO_LIMIT: u64 = u64::MAX;
@@ -108,8 +109,10 @@ pub fn of_limits(limits: &Resources) -> Vec<Property> {
             ("AllowedCPUs", &cpu.cpus),
             ("AllowedMemoryNodes", &cpu.mems),
         ] {
-            if let Some(bits) = list.as_deref().and_then(bit_mask) {
-                all.push(Property::new(name, Value::Bytes(bits)));
+            // What is no list is refused by the cgroup.
+            let list = list.as_deref().and_then(|list| IdList::parse(list).ok());
+            if let Some(list) = list.filter(|list| !list.is_empty()) {
+                all.push(Property::new(name, Value::Bytes(list.bytes())));
             }
         }
     }
@@ -128,22 +131,6 @@ fn quota_a_second(quota: i64, period: Option<u64>) -> Option<u64> {
             Some(a_second.div_ceil(STEP) * STEP)
         }
     }
-}
-
-/// A list such as `0-2,7` as a set of bits, the lowest first. `None` for one that is no list.
-fn bit_mask(list: &str) -> Option<Vec<u8>> {
-    let mut bits = Vec::new();
-    for range in list.trim().split(',').filter(|range| !range.is_empty()) {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        for number in first.parse::<u16>().ok()?..=last.parse::<u16>().ok()? {
-            let byte = usize::from(number / 8);
-            if bits.len() <= byte {
-                bits.resize(byte + 1, 0);
-            }
-            bits[byte] |= 1 << (number % 8);
-        }
-    }
-    (!bits.is_empty()).then_some(bits)
 }
 
 #[cfg(test)]

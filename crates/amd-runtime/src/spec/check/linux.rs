@@ -1,9 +1,10 @@
 //! Single fields of `linux`.
 
-use oci_spec::runtime::{LinuxPersonalityDomain, MemoryPolicyFlagType, MemoryPolicyModeType};
+use oci_spec::runtime::LinuxPersonalityDomain;
 use serde_json::Value;
 
-use super::{SpecError, is_name_of, items, numbers, refuse, text, texts};
+use super::{SpecError, is_name_of, items, refuse, text};
+use crate::process::scheduling::check_memory_policy;
 
 /// The longest name of a network interface, with the NUL after it (`IFNAMSIZ`).
 const IFNAMSIZ: usize = 16;
@@ -28,30 +29,6 @@ fn check_propagation(propagation: &str) -> Result<(), SpecError> {
         "" | "private" | "rprivate" | "slave" | "rslave" | "shared" | "rshared" | "unbindable"
         | "runbindable" => Ok(()),
         _ => refuse(format!("rootfsPropagation={propagation} is not supported")),
-    }
-}
-
-fn check_memory_policy(policy: &Value) -> Result<(), SpecError> {
-    let mode = text(policy, "mode");
-    if !is_name_of::<MemoryPolicyModeType>(mode) {
-        return refuse(format!("invalid memory policy mode {mode:?}"));
-    }
-    if let Some(flag) =
-        texts(policy, "flags").find(|flag| !is_name_of::<MemoryPolicyFlagType>(flag))
-    {
-        return refuse(format!("invalid memory policy flag {flag:?}"));
-    }
-    let nodes = text(policy, "nodes");
-    let Some(count) = numbers::count(nodes) else {
-        return refuse(format!("invalid memory policy nodes {nodes:?}"));
-    };
-    match mode {
-        "MPOL_DEFAULT" | "MPOL_LOCAL" if count != 0 => refuse(format!(
-            "memory policy mode requires 0 nodes but got {count}"
-        )),
-        "MPOL_DEFAULT" | "MPOL_LOCAL" | "MPOL_PREFERRED" => Ok(()),
-        _ if count == 0 => refuse("memory policy mode requires at least one node but got 0"),
-        _ => Ok(()),
     }
 }
 

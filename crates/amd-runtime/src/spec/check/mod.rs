@@ -8,7 +8,6 @@ mod hooks;
 mod linux;
 mod mounts;
 mod namespaces;
-mod numbers;
 mod process;
 mod seccomp;
 mod sysctl;

@@ -6,7 +6,8 @@ use std::path::Path;
 use oci_spec::runtime::PosixRlimitType;
 use serde_json::Value;
 
-use super::{SpecError, is_name_of, items, numbers, refuse, text, texts};
+use super::{SpecError, is_name_of, items, refuse, text, texts};
+use crate::process::affinity::Affinity;
 use crate::process::scheduling::{check_io_priority, check_scheduler};
 use crate::process::selinux;
 
@@ -45,13 +46,7 @@ pub(super) fn check(process: &Value) -> Result<(), SpecError> {
             "process.oomScoreAdj must be from -1000 to 1000, and is {score}"
         ));
     }
-    let affinity = process.get("execCPUAffinity").unwrap_or(&Value::Null);
-    for field in ["initial", "final"] {
-        let cpus = text(affinity, field);
-        if numbers::count(cpus).is_none() {
-            return refuse(format!("invalid execCPUAffinity.{field}: {cpus:?}"));
-        }
-    }
+    Affinity::of(process)?;
     process.get("scheduler").map_or(Ok(()), check_scheduler)?;
     process.get("ioPriority").map_or(Ok(()), check_io_priority)
 }

@@ -1,4 +1,5 @@
-//! Lists of CPUs and of memory nodes, as cpuset(7) writes them: `0-3,8`.
+//! Lists of CPUs and of memory nodes, as cpuset(7) writes them: `0-3,8`. As with runc, there may be
+//! blanks around a part, and nothing between two commas.
 
 /// How many bits the kernel takes (`CONFIG_NR_CPUS` and the like are at most 8192).
 const LIMIT: usize = 1 << 13;
@@ -76,11 +77,44 @@ impl IdList {
     pub fn words(&self) -> &[u64] {
         &self.words
     }
+
+    /// A bit each, the lowest first, in as few bytes as will do.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes: Vec<u8> = self
+            .words
+            .iter()
+            .flat_map(|word| word.to_le_bytes())
+            .collect();
+        let used = bytes
+            .iter()
+            .rposition(|byte| *byte != 0)
+            .map_or(0, |last| last + 1);
+        bytes.truncate(used);
+        bytes
+    }
+
+    /// The numbers, in their order.
+    pub fn ids(&self) -> impl Iterator<Item = u16> {
+        let words = self.words.iter().zip((0..).step_by(64));
+        words.flat_map(|(word, first)| {
+            let is_set = move |bit: &u16| word >> bit & 1 == 1;
+            (0..64).filter(is_set).map(move |bit| first + bit)
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_is_a_set_of_bits_and_of_numbers() {
+        let list = IdList::parse("64,0-1,9,8191").unwrap();
+        assert_eq!(list.ids().collect::<Vec<_>>(), [0, 1, 9, 64, 8191]);
+        assert_eq!(list.bytes()[..9], [0b11, 0b10, 0, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(list.bytes().len(), 1024);
+        assert_eq!(IdList::default().bytes(), [0; 0]);
+    }
 
     #[test]
     fn lists_are_numbers_and_ranges() {
@@ -92,7 +126,7 @@ mod tests {
         ] {
             assert_eq!(IdList::parse(text).unwrap().words(), words, "{text}");
         }
-        assert_eq!(IdList::parse("0-3,8").unwrap().len(), 5);
+        assert_eq!(IdList::parse("1-3,2,,8,").unwrap().len(), 4);
         for bad in ["a", "3-1", "0-", "-1", "0-9876543210", "8192", "1 2"] {
             assert!(IdList::parse(bad).is_err(), "{bad}");
         }
