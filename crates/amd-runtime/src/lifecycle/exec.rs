@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::specs::read_spec;
+use super::specs::{read_process, read_spec};
 use super::status::Status;
 use super::{ContainerId, Runtime, write_pid};
 use crate::error::{Error, Result};
@@ -47,8 +47,7 @@ impl Runtime {
     /// Where there is no such container.
     pub fn process_of(&self, id: &ContainerId) -> Result<Value> {
         let (dir, _) = self.load(id)?;
-        let mut spec = read_spec(&dir)?;
-        Ok(spec.get_mut("process").map(Value::take).unwrap_or_default())
+        read_process(&dir)
     }
 
     /// Starts `process` (OCI runtime spec, config.md, "Process") in a container that is

@@ -66,6 +66,20 @@ pub(super) fn read_spec(dir: &ContainerDir) -> Result<Value> {
     read_part(dir)
 }
 
+/// The process object of the effective spec of a container.
+///
+/// # Errors
+/// Where that cannot be read.
+pub(super) fn read_process(dir: &ContainerDir) -> Result<Value> {
+    #[derive(Deserialize)]
+    struct Part {
+        #[serde(default)]
+        process: Value,
+    }
+    let Part { process } = read_part(dir)?;
+    Ok(process)
+}
+
 /// The hooks of a container of which some are to run once it is created; else none.
 ///
 /// # Errors
