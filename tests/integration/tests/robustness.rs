@@ -144,12 +144,12 @@ fn what_a_killed_create_has_forked_is_waited_for() {
     assert_nothing_left(&host, &runtime, "killed");
 }
 
-/// Kills the command of `words` at some of its system calls, from number `first` on, each time
-/// after `prepare`; `recover` then ends the container, of which nothing is left.
+/// Kills the command of `words` at every `step`th of its system calls from number `first` on, each
+/// time after `prepare`; `recover` then ends the container, of which nothing is left.
 #[allow(clippy::unwrap_used, reason = "a test stands on it")]
 fn a_killed_command_is_made_good(
     words: &[&str],
-    first: usize,
+    (first, step): (usize, usize),
     prepare: impl Fn(&Runtime<'_>, &Bundle<'_>),
     recover: impl Fn(&Runtime<'_>, &str),
 ) {
@@ -166,7 +166,7 @@ fn a_killed_command_is_made_good(
     runtime.call(&["delete", "--force", ID]).ok();
 
     let mut killed = 0;
-    for call in calls.iter().skip(first).step_by(30) {
+    for call in calls.iter().skip(first).step_by(step) {
         prepare(&runtime, &bundle);
         killed += usize::from(crash::killed_at(&host, &runtime, call, words).unwrap());
         let what = format!("{call:?}");
@@ -180,7 +180,7 @@ fn a_killed_command_is_made_good(
 fn a_delete_that_was_killed_can_be_repeated() {
     let delete = ["delete", "--force", ID];
     let up = |runtime: &Runtime<'_>, bundle: &Bundle<'_>| runtime.up(bundle);
-    a_killed_command_is_made_good(&delete, 100, up, |runtime, _| {
+    a_killed_command_is_made_good(&delete, (100, 30), up, |runtime, _| {
         runtime.call(&delete).ok();
     });
 }
@@ -190,7 +190,7 @@ fn after_a_start_that_was_killed_the_container_waits_or_runs() {
     let create = |runtime: &Runtime<'_>, bundle: &Bundle<'_>| {
         runtime.create(bundle).ok();
     };
-    a_killed_command_is_made_good(&["start", ID], 20, create, |runtime, what| {
+    a_killed_command_is_made_good(&["start", ID], (20, 10), create, |runtime, what| {
         // It fails where the program is on its way already.
         let again = runtime.start(ID);
         integration::runtime::eventually(&format!("{what}: it runs ({again})"), || {

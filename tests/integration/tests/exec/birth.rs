@@ -22,7 +22,7 @@ fn host() -> Option<SimulatedHost> {
 #[allow(clippy::unwrap_used, reason = "a test stands on it")]
 fn traced(host: &SimulatedHost, runtime: &Runtime<'_>, options: &[&str]) -> (String, String) {
     let exec = runtime.command(&["exec", ID, "cat", "/proc/self/cgroup"]);
-    let options = [&["-f", "-e", "trace=openat,clone3"], options].concat();
+    let options = [&["-f", "-e", "trace=?open,openat,clone3"], options].concat();
     let printed = strace::run(host, &exec, TRACE, &options).unwrap().ok();
     let trace = host.inside(|| fs::read_to_string(TRACE)).unwrap().unwrap();
     let words = ["cgroup.procs", "CLONE_INTO_CGROUP"];
