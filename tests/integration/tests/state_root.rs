@@ -4,6 +4,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::Path;
 use std::process::Command;
 
 use integration::bundle::Bundle;
@@ -47,35 +48,57 @@ fn it_is_made_for_its_owner_alone_whatever_the_umask() {
     assert_eq!(mode("/run/amd-container-toolkit"), 0o755);
 }
 
+/// Makes the state root with this mode and owner.
+#[track_caller]
+fn make(host: &SimulatedHost, root: &Path, mode: u32, owner: u32) {
+    let make = || {
+        fs::create_dir_all(root)?;
+        chown(root, Some(owner), None)?;
+        fs::set_permissions(root, Permissions::from_mode(mode))
+    };
+    host.inside(make).unwrap().unwrap();
+}
+
 #[test]
-fn one_that_others_can_write_to_is_refused() {
+fn one_that_others_can_write_to_is_closed_to_them() {
     let Some(host) = host() else { return };
     let runtime = Runtime::under_test(&host);
-    let bundle = Bundle::new(&host, ID, sleeper());
     let root = runtime.root();
-    let set = |mode, uid| {
-        let set = || {
-            fs::create_dir_all(root)?;
-            chown(root, Some(uid), None)?;
-            fs::set_permissions(root, Permissions::from_mode(mode))
-        };
-        host.inside(set).unwrap().unwrap();
-    };
-    for (mode, uid, words) in [
-        (0o777, 0, "can be written to by everybody"),
-        (0o700, 1000, "belongs to user 1000"),
-    ] {
-        set(mode, uid);
-        let message = runtime.create(&bundle).fails(1);
-        assert!(message.contains(words), "{message}");
-        assert!(message.contains("hint:"), "{message}");
-        assert_eq!(
-            host.inside(|| fs::read_dir(root).unwrap().count()).unwrap(),
-            0
-        );
-    }
-    set(0o755, 0);
+    make(&host, root, 0o1777, 0);
+    runtime.create(&Bundle::new(&host, ID, sleeper())).ok();
+    let mode = host.inside(|| fs::metadata(root).unwrap().permissions().mode());
+    assert_eq!(mode.unwrap() & 0o7777, 0o700);
+}
+
+/// What is in it says what hooks are run, and which processes are killed.
+#[test]
+fn one_of_another_user_is_refused_to_root_by_all_that_change_a_container() {
+    let Some(host) = host() else { return };
+    let runtime = Runtime::under_test(&host);
+    let hook = sleeper().hook("poststop", "/bin/touch", &["touch", "/run/hooked"]);
+    let bundle = Bundle::new(&host, ID, hook);
     runtime.create(&bundle).ok();
+    let dir = runtime.root().join(ID);
+    for strange in [runtime.root(), &dir] {
+        make(&host, strange, 0o700, 1000);
+        for words in [
+            &["start", ID][..],
+            &["exec", ID, "true"],
+            &["delete", "--force", ID],
+        ] {
+            let outcome = runtime.call(words);
+            assert_ne!(outcome.code, 0, "{words:?}");
+            assert!(outcome.stderr.contains("belongs to user 1000"), "{outcome}");
+            assert!(outcome.stderr.contains("hint:"), "{outcome}");
+        }
+        make(&host, strange, 0o700, 0);
+    }
+    assert!(!host.inside(|| Path::new("/run/hooked").exists()).unwrap());
+    make(&host, runtime.root(), 0o700, 1000);
+    let message = runtime.create(&bundle).fails(1);
+    assert!(message.contains("belongs to user 1000"), "{message}");
+    make(&host, runtime.root(), 0o755, 0);
+    runtime.call(&["delete", "--force", ID]).ok();
 }
 
 #[test]

@@ -89,7 +89,7 @@ impl Runtime {
         if options.pre_dump || options.leave_running {
             return Ok(());
         }
-        remove(&dir, &record, &lock)
+        remove(&dir, &record)
     }
 
     /// CRIU needs the rights of the host's root, and could not be told what a rootless container

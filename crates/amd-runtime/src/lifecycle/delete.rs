@@ -14,9 +14,7 @@ use crate::cgroup::{CgroupError, fs_driver_cgroup};
 use crate::error::{Error, Result};
 use crate::hooks::{self, HookState, When};
 use crate::spec::effective::cgroups_path;
-use crate::state::{
-    ContainerDir, LOCK_PATIENCE, Lock, LockKind, ProcessRef, Record, StateError, read_regular,
-};
+use crate::state::{ContainerDir, LOCK_PATIENCE, LockKind, Record, StateError, read_regular};
 
 /// How long a forced delete lets a command go on that has signed the container's lock.
 const FORCE_PATIENCE: Duration = Duration::from_secs(2);
@@ -25,7 +23,7 @@ impl Runtime {
     /// Deletes a container that is created or stopped, or with `force` any, killing it.
     ///
     /// `force` succeeds where there is no such container, clears what a killed `create` or a torn
-    /// record left of it, and kills a `create`, `checkpoint` or other `delete` that hangs.
+    /// record left of it, and kills a `create` or `checkpoint` that hangs.
     ///
     /// # Errors
     /// Where the container runs and `force` is not given, or a part of it cannot be
@@ -37,7 +35,7 @@ impl Runtime {
         } else {
             dir.lock(LockKind::Exclusive, LOCK_PATIENCE)
         };
-        let lock = match lock {
+        let _lock = match lock {
             Err(StateError::NotExist { .. }) if force => return Ok(()),
             lock => lock?,
         };
@@ -60,7 +58,7 @@ impl Runtime {
                 "cannot delete container {id} that is not stopped: {status}"
             )));
         }
-        remove(&dir, &record, &lock)
+        remove(&dir, &record)
     }
 }
 
@@ -68,9 +66,9 @@ impl Runtime {
 ///
 /// # Errors
 /// As [`Runtime::delete`].
-pub(super) fn remove(dir: &ContainerDir, record: &Record, lock: &Lock) -> Result<()> {
+pub(super) fn remove(dir: &ContainerDir, record: &Record) -> Result<()> {
     recover(dir, record)?;
-    run_poststop_hooks(dir, record, lock);
+    run_poststop_hooks(dir, record);
     Ok(dir.remove()?)
 }
 
@@ -107,18 +105,13 @@ fn cgroups_path_on_file(dir: &ContainerDir) -> Option<PathBuf> {
 
 /// Runs the hooks that the spec has for after the container; as with runc, one that
 /// fails is logged and changes nothing (OCI runtime spec, "Poststop").
-fn run_poststop_hooks(dir: &ContainerDir, record: &Record, lock: &Lock) {
+///
+/// Whoever deletes the container meanwhile waits for them, also by force: to run them twice, or one
+/// beside its second run, is worse.
+fn run_poststop_hooks(dir: &ContainerDir, record: &Record) {
     let Ok(hooks) = read_late_hooks(dir, record) else {
         return;
     };
-    if hooks.at(When::Poststop).is_empty() {
-        return;
-    }
-    // They can hang. Without a signature a forced delete has to wait for them.
-    let signed = ProcessRef::own().map(|own| lock.sign(own));
-    if let Some(Err(err)) = signed {
-        tracing::warn!("container {}: cannot sign its lock: {err}", dir.id());
-    }
     let state = HookState::of(record, 0, "stopped");
     if let Err(err) = hooks::run(When::Poststop, hooks.at(When::Poststop), &state, None, &[]) {
         tracing::warn!("container {}: {err}", dir.id());

@@ -1,11 +1,12 @@
 //! The state directory of one container.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::at_work::AtWork;
+use super::root::check_owner;
 use super::{
     GrantedGpu, LOCK_PATIENCE, Lock, LockError, LockKind, ProcessRef, Record, StateError,
     read_regular, write_atomically,
@@ -103,7 +104,7 @@ impl ContainerDir {
     /// [`StateError::Busy`] where another command holds on to it.
     pub fn lock(&self, kind: LockKind, patience: Duration) -> Result<Lock, StateError> {
         match self.path.symlink_metadata() {
-            Ok(file) if file.is_dir() => {}
+            Ok(file) if file.is_dir() => self.check_owners(&file)?,
             // A link to a directory, too: what is there is not ours to change.
             Ok(_) => return Err(self.torn(LOCK, not_a_file())),
             Err(_) => return Err(self.not_locked(LockError::Gone)),
@@ -118,6 +119,16 @@ impl ContainerDir {
             lock => lock,
         };
         lock.map_err(|err| self.not_locked(err))
+    }
+
+    /// Checks that neither the directory nor the one that it is in is another user's.
+    fn check_owners(&self, found: &Metadata) -> Result<(), StateError> {
+        check_owner(&self.path, found)?;
+        let root = self.path.parent().unwrap_or(&self.path);
+        let of_root = root
+            .metadata()
+            .map_err(StateError::io("cannot look at", root))?;
+        check_owner(root, &of_root)
     }
 
     fn not_locked(&self, err: LockError) -> StateError {
@@ -150,7 +161,10 @@ impl ContainerDir {
                 remove_anything(&lock).map_err(StateError::io("cannot remove", &lock))?;
             }
             Err(StateError::Busy { holder, .. }) => {
-                let signed = Lock::signed_by(&lock).filter(|signed| signed.pid == holder);
+                // Not this process, which can have more than one thread.
+                let is_other = holder != std::process::id() as i32;
+                let signed =
+                    Lock::signed_by(&lock).filter(|signed| is_other && signed.pid == holder);
                 if let Some(holder) = signed {
                     tracing::warn!(id = %self.id, pid = holder.pid, "killing a command that hangs");
                     // It may have ended by itself just now.

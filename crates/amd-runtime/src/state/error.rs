@@ -36,13 +36,13 @@ pub enum StateError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
-    /// The state root is one that others can put containers into.
-    #[error("the state root {path:?} {why}")]
-    Unsafe {
-        /// The state root.
+    /// A state root, or a container's directory in it, is another user's.
+    #[error("{path:?} belongs to user {owner}, whose containers are not this user's to run")]
+    Stranger {
+        /// The directory.
         path: PathBuf,
-        /// What others can do.
-        why: String,
+        /// Its owner.
+        owner: u32,
     },
     /// A system call failed.
     #[error("{what} {path:?}")]
@@ -73,8 +73,8 @@ impl StateError {
                 "see what that process waits for: ps -fp {holder}; or end it, and then: \
                  amd-container-runtime delete --force {id}"
             )),
-            Self::Unsafe { path, .. } => Some(format!(
-                "use another --root, or make it root's alone: chown root {path:?}; chmod 700 {path:?}"
+            Self::Stranger { owner, .. } => Some(format!(
+                "use another --root, or run it as that user: setpriv --reuid {owner}"
             )),
             Self::Io { .. } => None,
         }

@@ -1,8 +1,8 @@
 //! The directory of all containers: which ids there are, and who gets one.
 
-use std::fs;
+use std::fs::{self, Metadata, Permissions};
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +11,11 @@ use nix::unistd::Uid;
 use super::container::{ContainerDir, LOCK};
 use super::{Lock, LockError, LockKind, Phase, ProcessRef, Record, StateError};
 use crate::id::ContainerId;
+use crate::process::in_user_namespace;
+
+/// The user that others are in a user namespace that does not map them
+/// (/proc/sys/kernel/overflowuid).
+const OVERFLOW_UID: u32 = 65534;
 
 /// The directory that holds the state of all containers of one `--root`.
 #[derive(Clone, Debug)]
@@ -22,21 +27,22 @@ impl StateRoot {
         Self(path.into())
     }
 
-    /// Makes the directory, for its owner alone, where there is none.
+    /// Makes the directory, for its owner alone, where there is none. One that everybody can write to is
+    /// closed to others.
     ///
     /// # Errors
-    /// Where it cannot be made, and where another user could put containers into it: what a record
-    /// says is done with the rights of whoever reads it.
+    /// Where it cannot be made or closed, and where it is another user's: what a record says is done with
+    /// the rights of whoever reads it.
     pub fn make(&self) -> Result<(), StateError> {
         private_dir(&self.0, true)?;
         let found = fs::metadata(&self.0).map_err(StateError::io("cannot look at", &self.0))?;
-        match why_unsafe(found.uid(), found.mode(), Uid::effective().as_raw()) {
-            None => Ok(()),
-            Some(why) => Err(StateError::Unsafe {
-                path: self.0.clone(),
-                why,
-            }),
+        check_owner(&self.0, &found)?;
+        if found.mode() & 0o002 != 0 {
+            tracing::warn!("closing the state root {:?} to other users", self.0);
+            fs::set_permissions(&self.0, Permissions::from_mode(0o700))
+                .map_err(StateError::io("cannot close to other users", &self.0))?;
         }
+        Ok(())
     }
 
     /// Where it is.
@@ -138,18 +144,20 @@ fn sign(lock: &Lock, path: &Path) -> Result<(), StateError> {
     }
 }
 
-/// Why a state root of this owner and mode is not safe for `user`. Whoever shares a group with its
-/// owner may write to it: that is the group of root, or by many a distribution's umask the user's own.
-fn why_unsafe(owner: u32, mode: u32, user: u32) -> Option<String> {
-    if owner != user && owner != 0 {
-        return Some(format!("belongs to user {owner}"));
+/// Checks that `dir`, a state root or the directory of a container, is the caller's or root's.
+///
+/// # Errors
+/// [`StateError::Stranger`] where it is not.
+pub(super) fn check_owner(dir: &Path, found: &Metadata) -> Result<(), StateError> {
+    let (owner, user) = (found.uid(), Uid::effective().as_raw());
+    // In a user namespace that is anybody whom it does not map, as root of the host.
+    let is_unknown = || owner == OVERFLOW_UID && in_user_namespace();
+    if owner == user || owner == 0 || is_unknown() {
+        return Ok(());
     }
-    let is_writable = mode & 0o002 != 0;
-    is_writable.then(|| {
-        format!(
-            "can be written to by everybody (mode {:04o})",
-            mode & 0o7777
-        )
+    Err(StateError::Stranger {
+        path: dir.to_owned(),
+        owner,
     })
 }
 
@@ -159,27 +167,4 @@ fn private_dir(path: &Path, with_parents: bool) -> Result<(), StateError> {
         .recursive(with_parents)
         .create(path)
         .map_err(StateError::io("cannot create", path))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_root_that_others_can_put_containers_into_is_not_safe() {
-        for (owner, mode, user, is_safe) in [
-            (0, 0o40700, 0, true),
-            (0, 0o40755, 0, true),
-            (0, 0o40775, 0, true),
-            (1000, 0o40775, 1000, true),
-            (0, 0o40755, 1000, true),
-            (0, 0o40777, 0, false),
-            (0, 0o41777, 0, false),
-            (1000, 0o40700, 0, false),
-            (1000, 0o40755, 1001, false),
-        ] {
-            let why = why_unsafe(owner, mode, user);
-            assert_eq!(why.is_none(), is_safe, "{owner} {mode:o} {user}: {why:?}");
-        }
-    }
 }
