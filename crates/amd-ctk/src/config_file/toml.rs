@@ -68,6 +68,19 @@ pub fn edited(text: &str, tag: &str, path: &[&str]) -> Result<Option<Item>, Edit
     Ok((written != Some(toml_merge::sum(found).as_str())).then(|| found.clone()))
 }
 
+/// Whether the block `tag` says what was written into it. Those of earlier versions do not, and it cannot
+/// be told what in them is somebody else's.
+///
+/// # Errors
+/// Where the block has no end.
+pub fn says_what_was_written(text: &str, tag: &str) -> Result<bool, EditError> {
+    let block = toml_block::find(text, tag)?;
+    Ok(block.is_some_and(|block| {
+        let mut lines = block.body(text).lines();
+        lines.any(|line| line.starts_with(WRITTEN))
+    }))
+}
+
 /// None where nobody else edited the block, or what was edited is not in it any more.
 fn merge(text: &str, edit: &Edit, path: &[&str]) -> Result<Option<String>, EditError> {
     if edit.replaces {

@@ -101,10 +101,10 @@ pub(super) const READ: Check = Check {
             .map(|(engine, program)| (engine, ask(program, &["--version"])))
             .collect();
         let until = Instant::now() + PATIENCE;
-        let release = |asked: Asked| parse_release(&asked.answer(until));
+        let answer = |asked: Asked| asked.answer(until);
         let found: Vec<Found> = asked
             .into_iter()
-            .map(|(engine, answer)| Found::new(engine, answer.ok().and_then(release)))
+            .map(|(engine, asked)| Found::new(engine, &asked.map(answer).unwrap_or_default()))
             .collect();
         Ok(judge(spec(host)?.as_ref(), &found))
     },
@@ -115,14 +115,17 @@ pub(super) const READ: Check = Check {
 struct Found {
     name: &'static str,
     program: &'static str,
-    /// None where it does not say.
+    /// Whether it said nothing at all.
+    is_silent: bool,
+    /// None where it does not say, as one that was built from a commit.
     release: Option<Release>,
     /// The newest version that it reads, None for none that is known.
     reads: Option<Version>,
 }
 
 impl Found {
-    fn new(engine: &Engine, release: Option<Release>) -> Self {
+    fn new(engine: &Engine, answer: &str) -> Self {
+        let release = parse_release(answer);
         let since = |release: Release| {
             let known = engine.reads.iter().rev();
             known.into_iter().find(|(since, _)| *since <= release)
@@ -130,6 +133,7 @@ impl Found {
         Self {
             name: engine.name,
             program: engine.program,
+            is_silent: answer.trim().is_empty(),
             release,
             reads: release.and_then(since).map(|(_, version)| *version),
         }
@@ -165,7 +169,7 @@ fn judge(spec: Option<&(String, Version)>, engines: &[Found]) -> Outcome {
     };
     let no_refusal = || {
         let told = told(&engines.iter().collect::<Vec<_>>());
-        match engines.iter().find(|engine| engine.release.is_none()) {
+        match engines.iter().find(|engine| engine.is_silent) {
             None => Outcome::Pass(told),
             Some(silent) => Outcome::Warn(
                 told,

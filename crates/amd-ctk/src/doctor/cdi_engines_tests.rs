@@ -2,7 +2,8 @@ use super::*;
 
 fn found(name: &str, release: Option<Release>) -> Found {
     let engine = ENGINES.iter().find(|engine| engine.name == name).unwrap();
-    Found::new(engine, release)
+    let answer = release.map(|(major, minor, patch)| format!("{name} {major}.{minor}.{patch}"));
+    Found::new(engine, &answer.unwrap_or_default())
 }
 
 #[test]
@@ -93,6 +94,18 @@ fn what_can_read_no_spec_of_ours_is_given_the_runtime() {
         panic!("no warning");
     };
     assert!(hint.contains("amd-ctk runtime configure"), "{hint}");
+}
+
+#[test]
+fn an_engine_that_was_built_from_a_commit_is_no_warning() {
+    let containerd = ENGINES
+        .iter()
+        .find(|engine| engine.name == "containerd")
+        .unwrap();
+    let answer = "containerd github.com/containerd/containerd/v2 75cb2b7.m";
+    let told = "containerd does not tell its version".to_owned();
+    let engines = [Found::new(containerd, answer)];
+    assert_eq!(judge(None, &engines), Outcome::Pass(told));
 }
 
 #[test]

@@ -383,6 +383,21 @@ fn removal_refuses_to_take_settings_of_somebody_elses_with_the_entry() {
     }
 }
 
+/// Options that it has of runc's entry, which has them no more, look like somebody else's.
+#[test]
+fn removal_takes_an_entry_of_an_earlier_version_as_it_is() {
+    let text = done(V2, &configure(false, false));
+    let without_checksum: Vec<_> = text
+        .lines()
+        .filter(|line| !line.starts_with("# checksum: "))
+        .collect();
+    let runc_of_before = "            SystemdCgroup = true\n";
+    let text = without_checksum.join("\n") + "\n";
+    let text = text.replacen(runc_of_before, "", 1);
+    let left = done(&text, &removal());
+    assert!(!left.contains("amd"), "{left}");
+}
+
 #[test]
 fn removal_restores_no_default_that_containerd_does_not_know_any_more() {
     let before = V2.replace(

@@ -8,7 +8,7 @@ use super::{OTHER_NAME, Request, Settings, lost_default};
 use crate::config_file::EditError;
 use crate::config_file::toml::{
     Document, Edit, apply, cut, cut_with_replaced, cut_without_restoring, differences, edited,
-    first_addition, has_block, is_block,
+    first_addition, has_block, is_block, says_what_was_written,
 };
 
 /// Where an engine's configuration has what.
@@ -161,9 +161,13 @@ impl Layout<'_> {
         name: &str,
         entry: impl FnOnce(&str) -> Result<Item, EditError>,
     ) -> Result<(), EditError> {
-        let Some(found) = edited(text, &runtime_tag(name), &self.runtime)? else {
+        let tag = runtime_tag(name);
+        let Some(found) = edited(text, &tag, &self.runtime)? else {
             return Ok(());
         };
+        if !says_what_was_written(text, &tag)? {
+            return Ok(());
+        }
         let before = self.without(text, name).unwrap_or_else(|_| text.to_owned());
         let Some(keys) = first_addition(&found, &entry(&before)?) else {
             return Ok(());
