@@ -11,7 +11,7 @@ use discovery::{HostRoot, Inventory};
 
 use self::file::SpecFile;
 use self::warnings::{warn_of_duplicates, warn_of_ending, warn_of_nameless};
-use super::{hidden, identify};
+use super::{identify, warn_of_hidden};
 use crate::cdi::GENERATED;
 use crate::cli::{CdiGenerateArgs, GlobalArgs, SpecFormat};
 use crate::error::CommandError;
@@ -44,9 +44,7 @@ pub fn run(
             None,
         ));
     }
-    if inventory.hidden > 0 {
-        hidden(inventory.hidden).report("warning", streams.err);
-    }
+    warn_of_hidden(&inventory, streams.err);
     let file = SpecFile {
         path: &output,
         force: args.force,

@@ -6,7 +6,7 @@ use discovery::Gpu;
 use discovery::edits::container_edits;
 
 use super::listing::{ListedGpu, Listing, name_text, partition_text};
-use super::{discover, hidden, select};
+use super::{discover, select, warn_of_hidden};
 use crate::cli::{GlobalArgs, GpuShowArgs};
 use crate::error::CommandError;
 use crate::output::{Format, Streams, memory, write_json, write_yaml};
@@ -25,9 +25,7 @@ pub fn run(
     streams: &mut Streams<'_>,
 ) -> Result<(), CommandError> {
     let (host, inventory) = discover(global)?;
-    if inventory.hidden > 0 {
-        hidden(inventory.hidden).report("warning", streams.err);
-    }
+    warn_of_hidden(&inventory, streams.err);
     let chosen = select(&args.gpus.join(","), &inventory)?;
     let gpus: Vec<&Gpu> = chosen.iter().map(|&index| &inventory.gpus[index]).collect();
     let listing = Listing::new(&host, gpus.iter().copied());

@@ -102,10 +102,8 @@ fn select(asked: &str, inventory: &Inventory) -> Result<Vec<usize>, CommandError
 
 /// Says that GPUs are not listed because KFD hides them, or that there is none to list.
 fn warn_of_missing(inventory: &Inventory, err: &mut dyn Write) {
-    if inventory.hidden > 0 {
-        return hidden(inventory.hidden).report("warning", err);
-    }
-    if !inventory.gpus.is_empty() {
+    warn_of_hidden(inventory, err);
+    if inventory.hidden > 0 || !inventory.gpus.is_empty() {
         return;
     }
     let hint =
@@ -115,6 +113,13 @@ fn warn_of_missing(inventory: &Inventory, err: &mut dyn Write) {
         Some(hint.to_owned()),
     )
     .report("warning", err);
+}
+
+/// Says that GPUs are not listed because KFD hides them.
+fn warn_of_hidden(inventory: &Inventory, err: &mut dyn Write) {
+    if inventory.hidden > 0 {
+        hidden(inventory.hidden).report("warning", err);
+    }
 }
 
 /// Says that GPUs are hidden from this process, and what that means for the others.

@@ -53,12 +53,12 @@ impl ConfigFile {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn read_below(root: &Path, path: &Path) -> Result<Self, ConfigError> {
-        let shown = root.join(path.strip_prefix("/").unwrap_or(path));
+        let host = HostRoot::new(root);
+        let shown = host.join(path);
         if root == Path::new("/") {
             return Self::read(&shown);
         }
         let failed = |source| ConfigError::io("read", &shown, source);
-        let host = HostRoot::new(root);
         let dir = host.place(path.parent().unwrap_or(path)).map_err(failed)?;
         let target = host.place(path).map_err(failed)?;
         Self::at(&shown, &dir, target)
@@ -142,9 +142,9 @@ impl ConfigFile {
 
     /// Replaces the file, or removes it where `text` is None.
     ///
-    /// The new file has the old one's mode, owner and extended attributes, ACLs among them; one that did not exist has mode 0644
-    /// and its directory is made. At every moment, through a crash or a full disk, the
-    /// path holds the old text or the new.
+    /// The new file has the old one's mode, owner and extended attributes, ACLs among them; one
+    /// that did not exist has mode 0644 and its directory is made. At every moment, through a
+    /// crash or a full disk, the path holds the old text or the new.
     ///
     /// # Errors
     /// Where the system refuses, or the file is not what was read any more. The old file

@@ -13,10 +13,10 @@ use toml_edit::{Item, Table, value};
 pub use version::{DropIn, version};
 use version::{MERGED_FROM, plugin};
 
-use super::drop_ins::{drop_ins, names};
+use super::drop_ins::{drop_ins, names, without_own};
 use super::toml_copy::copy;
 use super::toml_files::{Edited, Layout, header, refuse_entry, without_runtime};
-use super::{Change, Plan, Request, Restart, below};
+use super::{Change, Plan, Request, Restart};
 use crate::config_file::toml::{Document, has_block};
 use crate::config_file::{ConfigError, ConfigFile, EditError};
 
@@ -142,7 +142,7 @@ fn runtimes_beside(root: &Path, main: &str, own: &Path) -> BTreeSet<String> {
     for dir in dirs {
         files.extend(drop_ins(root, &dir).unwrap_or_default());
     }
-    files.retain(|path| below(root, path) != own);
+    let files = without_own(root, files, own);
     (1..=3)
         .flat_map(|version| {
             names(

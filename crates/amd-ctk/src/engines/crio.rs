@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{Item, Table, value};
 
-use super::drop_ins::{drop_ins, refuse_entries};
+use super::drop_ins::{drop_ins, refuse_entries, without_own};
 use super::toml_copy::copy;
 use super::toml_files::{Edited, Layout, header};
-use super::{Change, Plan, Request, Restart, below};
+use super::{Change, Plan, Request, Restart};
 use crate::config_file::toml::Document;
 use crate::config_file::{ConfigError, ConfigFile, EditError};
 
@@ -150,8 +150,7 @@ pub fn apply(text: Option<&str>, beside: &Beside, request: &Request) -> Result<E
 fn others(root: &Path, own: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     let mut files = drop_ins(root, Path::new(DROP_INS))?;
     files.insert(0, PathBuf::from(MAIN));
-    files.retain(|path| below(root, path) != own);
-    Ok(files)
+    Ok(without_own(root, files, own))
 }
 
 #[cfg(test)]

@@ -17,9 +17,9 @@ use crate::config_file::{ConfigError, ConfigFile};
 /// # Errors
 /// Where the directory cannot be read.
 pub fn drop_ins(root: &Path, dir: &Path) -> Result<Vec<PathBuf>, ConfigError> {
-    let shown = root.join(dir.strip_prefix("/").unwrap_or(dir));
-    let failed = |error| ConfigError::io("list", &shown, error);
     let host = HostRoot::new(root);
+    let shown = host.join(dir);
+    let failed = |error| ConfigError::io("list", &shown, error);
     let place = host.place(dir).map_err(failed)?;
     let mut files = match fs::read_dir(place) {
         Ok(entries) => entries
@@ -32,6 +32,13 @@ pub fn drop_ins(root: &Path, dir: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     files.retain(|path| host.resolve(path).is_ok_and(|path| path.is_file()));
     files.sort();
     Ok(files)
+}
+
+/// `files` on the host below `root` but for `own`, which is as this process finds it.
+pub fn without_own(root: &Path, mut files: Vec<PathBuf>, own: &Path) -> Vec<PathBuf> {
+    let host = HostRoot::new(root);
+    files.retain(|path| host.join(path) != own);
+    files
 }
 
 /// Fails where one of `files` on the host below `root` has an entry at `path`: ours would hide

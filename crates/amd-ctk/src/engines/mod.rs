@@ -14,7 +14,7 @@ mod toml_copy;
 mod toml_files;
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::ValueEnum;
 use nix::fcntl::Flock;
@@ -203,9 +203,4 @@ fn lost_default(key: &str, name: &str) -> String {
         "{key} was \"{name}\" before, and is not set again: no runtime of that name is configured \
          any more"
     )
-}
-
-/// `path` of the host whose root is `root`.
-fn below(root: &Path, path: &Path) -> PathBuf {
-    root.join(path.strip_prefix("/").unwrap_or(path))
 }

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{Array, Item};
 
-use super::drop_ins::{drop_ins, names, refuse_entries};
+use super::drop_ins::{drop_ins, names, refuse_entries, without_own};
 use super::toml_files::{Edited, Layout, header};
-use super::{Change, Plan, Request, Restart, below};
+use super::{Change, Plan, Request, Restart};
 use crate::config_file::{ConfigError, ConfigFile, EditError};
 
 /// Our drop-in.
@@ -90,8 +90,7 @@ fn others(root: &Path, own: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     let mut files = drop_ins(root, Path::new(DROP_INS))?;
     files.retain(|path| path.extension() == Some(OsStr::new("conf")));
     files.insert(0, PathBuf::from(MAIN));
-    files.retain(|path| below(root, path) != own);
-    Ok(files)
+    Ok(without_own(root, files, own))
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 //! process that is to be in them before it gets its cgroup namespace, whose root is where it then
 //! is, can only be born there: so the runtime goes there itself, for as long as libcontainer forks.
 
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use procfs::process::Process;
@@ -56,7 +56,8 @@ impl Drop for Visit {
 
 /// Puts a process in `dir`; 0 is this one.
 pub fn join(dir: &Path, pid: i32) -> io::Result<()> {
-    fs::write(dir.join(PROCS), pid.to_string())
+    let mut procs = File::options().write(true).open(dir.join(PROCS))?;
+    procs.write_all(pid.to_string().as_bytes())
 }
 
 /// Where this process is: of each hierarchy its mount point and the directory.

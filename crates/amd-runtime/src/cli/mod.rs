@@ -161,9 +161,12 @@ fn load_settings(command: &Command, global: &Global) -> Result<Settings> {
 /// The program that enters a container is not one that can be written to from there
 /// (CVE-2019-5736).
 fn seal_binary(root: &Path) -> Result<Sealed> {
-    StateRoot::new(root).make().map_err(crate::Error::from)?;
-    if !head_start::is_needless() && !seal::is_second_run() {
-        head_start::begin();
+    // The second run finds what the first has made and begun.
+    if !seal::is_second_run() {
+        StateRoot::new(root).make().map_err(crate::Error::from)?;
+        if !head_start::is_needless() {
+            head_start::begin();
+        }
     }
     seal::ensure_sealed(root).context("cannot protect the runtime's binary from the container")
 }

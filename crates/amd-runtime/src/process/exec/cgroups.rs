@@ -1,6 +1,5 @@
 //! The cgroups that an executed process starts in.
 
-use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -8,7 +7,7 @@ use nix::errno::Errno;
 use procfs::process::Process;
 
 use crate::cgroup::birth::Birthplace;
-use crate::cgroup::unified_dir_of;
+use crate::cgroup::{unified_dir_of, visit};
 use crate::error::{Error, Result};
 
 /// Cgroups below the container's, as `exec --cgroup` names them.
@@ -142,12 +141,12 @@ pub fn birthplace(dirs: &[PathBuf]) -> Option<Birthplace> {
 /// Names the directory that cannot be joined.
 pub fn enter(dirs: &[PathBuf], pid: i32, init: Option<i32>) -> Result<()> {
     for dir in dirs {
-        match write_pid(dir, pid) {
+        match visit::join(dir, pid) {
             Ok(()) => {}
             Err(err) => {
                 let retry = init.filter(|_| is_v2(dir) && wants_fallback(&err));
                 let moved = retry.and_then(|init| unified_dir_of(init).ok());
-                if moved.is_some_and(|dir| write_pid(&dir, pid).is_ok()) {
+                if moved.is_some_and(|dir| visit::join(&dir, pid).is_ok()) {
                     continue;
                 }
                 return Err(Error::System {
@@ -158,13 +157,6 @@ pub fn enter(dirs: &[PathBuf], pid: i32, init: Option<i32>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn write_pid(dir: &Path, pid: i32) -> io::Result<()> {
-    fs::File::options()
-        .write(true)
-        .open(dir.join("cgroup.procs"))
-        .and_then(|mut file| io::Write::write_all(&mut file, pid.to_string().as_bytes()))
 }
 
 fn is_v2(dir: &Path) -> bool {

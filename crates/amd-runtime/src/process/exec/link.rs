@@ -74,12 +74,7 @@ impl Link {
     /// # Errors
     /// As recvmsg(2).
     pub fn receive(&self) -> nix::Result<Option<Message>> {
-        let (bytes, fd) = loop {
-            match socket::receive(self.0.as_fd(), LIMIT) {
-                Err(Errno::EINTR) => {}
-                received => break received?,
-            }
-        };
+        let (bytes, fd) = socket::receive(self.0.as_fd(), LIMIT)?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok(match (bytes.as_slice(), fd) {
             ([], _) => None,
